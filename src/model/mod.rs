@@ -1,0 +1,15 @@
+//! Plain data that the rooms hand to each other. No I/O, no clock.
+//!
+//! `raw` is what the sources say (tolerant, as received); everything else is what the product means.
+
+pub mod ids;
+pub mod outcome;
+pub mod raw;
+pub mod title;
+
+pub use ids::{EpisodeId, MaterialId, SeriesId, TranslationId};
+pub use outcome::{Change, Failure, Outcome, SkipReason, Writes};
+pub use title::{
+    Character, CharacterRole, Date, Episode, EpisodeClass, EpisodeKey, MetadataOrigin, Release, Series, SeriesStatus,
+    Signals, TitleRecord, Translation, TranslationKind, Video, Withheld,
+};
