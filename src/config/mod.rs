@@ -1,0 +1,16 @@
+//! Settings: one table of names (`registry`), one lookup through the layers (`layers`), one typed result
+//! (`settings`). All faults are reported at once; every value remembers where it came from.
+
+mod fault;
+mod layers;
+mod reader;
+mod registry;
+mod settings;
+
+pub use fault::{ConfigError, SettingFault};
+pub use layers::{Layers, Origin};
+pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};
+pub use settings::{
+    BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings, RateSettings,
+    Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
+};

@@ -1,0 +1,205 @@
+//! The table of settings: name, default, meaning. `.env.example`, the README's table and `parser diagnose` are made
+//! from it, and a test keeps them in step.
+
+use std::fmt::Write as _;
+
+/// A group of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Tokens and addresses.
+    Services,
+    /// How fast and how patient.
+    Limits,
+    /// What becomes of the data.
+    Data,
+    /// State, reports, logs.
+    Output,
+}
+
+impl Section {
+    /// The heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Services => "Services",
+            Self::Limits => "Limits and patience",
+            Self::Data => "Data",
+            Self::Output => "State, reports, logs",
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Environment variable.
+    pub name: &'static str,
+    /// The default as text; empty = none.
+    pub default: &'static str,
+    /// Never shown.
+    pub secret: bool,
+    /// Where it is listed.
+    pub section: Section,
+    /// One or two sentences.
+    pub doc: &'static str,
+}
+
+const fn setting(section: Section, name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default, secret: false, section, doc }
+}
+
+const fn secret(section: Section, name: &'static str, doc: &'static str) -> Setting {
+    Setting { name, default: "", secret: true, section, doc }
+}
+
+use Section::{Data, Limits, Output, Services};
+
+/// Every setting, in the order in which they are shown.
+pub static SETTINGS: &[Setting] = &[
+    secret(Services, "KODIK_API_TOKEN", "Kodik API token. Required, except with `--sandbox` and `--from-landing`."),
+    setting(Services, "KODIK_BASE_URL", "https://kodik-api.com", "Address of the Kodik API. It has moved before."),
+    setting(
+        Services,
+        "SHIKIMORI_BASE_URL",
+        "https://shikimori.io/api",
+        "Address of the Shikimori API, with or without `/api`. It has moved before.",
+    ),
+    setting(
+        Services,
+        "USER_AGENT",
+        concat!("parser/", env!("CARGO_PKG_VERSION")),
+        "Sent with every request. Shikimori wants the name of your OAuth2 application here and bans browsers' names.",
+    ),
+    setting(
+        Services,
+        "BACKEND_BASE_URL",
+        "",
+        "Backend that receives the catalogue. Empty = the embedded one (see `DATABASE_URL`).",
+    ),
+    secret(Services, "INTERNAL_TOKEN", "The backend's `X-Internal-Token`. Required with `BACKEND_BASE_URL`."),
+    setting(
+        Services,
+        "DATABASE_URL",
+        "",
+        "Embedded catalogue, `sqlite:PATH`. Empty = `catalog.db` in the state folder.",
+    ),
+    setting(Services, "SOURCE_NAME", "kodik-shikimori", "`source_name` of every record."),
+    setting(Limits, "CONCURRENCY", "4", "Titles (and a title's videos) in flight, 1–64."),
+    setting(Limits, "RATE_LIMIT_RPS", "2", "Requests per second to a source that has no rate of its own below."),
+    setting(
+        Limits,
+        "KODIK_RATE_LIMIT_RPS",
+        "",
+        "Requests per second to Kodik. Empty = `RATE_LIMIT_RPS`, 0 = unlimited.",
+    ),
+    setting(
+        Limits,
+        "SHIKIMORI_RATE_LIMIT_RPS",
+        "",
+        "Requests in any second to Shikimori. Empty = 5, or `RATE_LIMIT_RPS` if that is set; 0 = unlimited.",
+    ),
+    setting(Limits, "SHIKIMORI_RATE_LIMIT_RPM", "90", "Requests in any minute to Shikimori. 0 = unlimited."),
+    setting(Limits, "BACKEND_RATE_LIMIT_RPS", "0", "Requests per second to the backend. 0 = unlimited."),
+    setting(Limits, "GLOBAL_RATE_LIMIT_RPS", "0", "Requests per second to all services together. 0 = unlimited."),
+    setting(Limits, "HTTP_TIMEOUT_SECONDS", "30", "One attempt, body included."),
+    setting(Limits, "HTTP_CONNECT_TIMEOUT_SECONDS", "10", "TCP and TLS of one attempt."),
+    setting(Limits, "HTTP_MAX_BODY_MIB", "32", "Largest answer that is read, after decompression."),
+    setting(Limits, "MAX_RETRIES", "3", "Retries of one request after its first attempt."),
+    setting(Limits, "BACKOFF_BASE_SECONDS", "1", "Upper bound of the first retry's random delay; doubles each time."),
+    setting(Limits, "BACKOFF_MAX_SECONDS", "60", "Longest upper bound of a retry's delay."),
+    setting(
+        Limits,
+        "RETRY_MAX_ELAPSED_SECONDS",
+        "300",
+        "No retry starts after this long; also the longest `Retry-After` that is waited for.",
+    ),
+    setting(Limits, "BREAKER_THRESHOLD", "3", "Outages in a row after which a service is left alone for a while."),
+    setting(Limits, "BREAKER_COOLDOWN_SECONDS", "5", "How long it is left alone at first; doubles up to a minute."),
+    setting(
+        Limits,
+        "BREAKER_GIVE_UP_SECONDS",
+        "600",
+        "A service that is down for this long stops the run (exit 3 or 4); `--resume` goes on.",
+    ),
+    setting(
+        Limits,
+        "MAX_CONSECUTIVE_ERRORS",
+        "10",
+        "Batches of 50 titles in a row without one success after which the run stops.",
+    ),
+    setting(Data, "KODIK_TYPES", "anime,anime-serial", "Material types that are listed."),
+    setting(
+        Data,
+        "TITLE_LANGUAGES",
+        "romaji,english,russian,japanese",
+        "Preference for the display title. Romaji first, because the backend's slug is ASCII.",
+    ),
+    setting(Data, "GENRE_LANGUAGE", "english", "`english` or `russian`."),
+    setting(
+        Data,
+        "TRANSLATION_PRIORITIES",
+        "",
+        "Translation ids or names, most preferred first (`610,AniDUB`). The others: voice before subtitles.",
+    ),
+    setting(Data, "TRANSLATIONS_EXCLUDED", "", "Translation ids or names that are not loaded."),
+    setting(Data, "INCLUDE_SPECIALS", "false", "Also send episodes of season 0."),
+    setting(Data, "INCLUDE_JOINED_EPISODES", "false", "Also send joined or odd episodes such as `1-2`."),
+    setting(Data, "EPISODE_TITLES", "false", "Ask Kodik for episode titles (larger pages)."),
+    setting(Data, "FETCH_CHARACTERS", "false", "Ask Shikimori for the characters: one more request for each title."),
+    setting(
+        Data,
+        "LOAD_HIDDEN_TITLES",
+        "false",
+        "Load titles that Shikimori hides (404, 451) from Kodik's `material_data` instead of skipping them.",
+    ),
+    setting(
+        Output,
+        "STATE_PATH",
+        "state",
+        "Folder of the state, or a `.json` file whose siblings hold the rest. Relative to the working directory.",
+    ),
+    setting(Output, "LANDING_PATH", "", "Raw payloads, SQLite. Empty = `landing.db` beside the state."),
+    setting(Output, "REPORT_PATH", "", "Write the run's report as JSON (same as `--report`)."),
+    setting(Output, "METRICS_FILE", "", "Write the run's metrics as Prometheus text (same as `--metrics-file`)."),
+    setting(
+        Output,
+        "LOG_LEVEL",
+        "info",
+        "`error`, `warn`, `info`, `debug`, `trace`, or a filter (`info,parser::http=debug`).",
+    ),
+    setting(Output, "LOG_FORMAT", "text", "`text` or `json`, on standard error."),
+];
+
+/// The text of `.env.example`.
+pub fn dotenv_example() -> String {
+    let mut text = String::from(
+        "# Settings of `parser`. Copy to `.env` and fill in what you need; every line is optional but the token.\n\
+         # An empty value means the default. Flags win over the environment, the environment wins over this file.\n",
+    );
+    let mut section = None;
+    for setting in SETTINGS {
+        if section != Some(setting.section) {
+            let _ = write!(text, "\n# --- {} ---\n", setting.section.title());
+            section = Some(setting.section);
+        }
+        let _ = write!(text, "\n# {}\n", setting.doc);
+        if setting.secret {
+            let _ = writeln!(text, "{}=", setting.name);
+        } else {
+            let _ = writeln!(text, "#{}={}", setting.name, setting.default);
+        }
+    }
+    text
+}
+
+/// The settings table of the README.
+pub fn markdown_table() -> String {
+    let mut text = String::from("| setting | default | meaning |\n|---|---|---|\n");
+    for setting in SETTINGS {
+        let default = match setting.default {
+            "" => "–".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let _ = writeln!(text, "| `{}` | {default} | {} |", setting.name, setting.doc);
+    }
+    text
+}
