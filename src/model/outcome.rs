@@ -100,8 +100,6 @@ pub enum SkipReason {
     Banned,
     /// Kodik has no material for the title any more.
     NoMaterials,
-    /// The run was limited (`--limit`).
-    OverLimit,
 }
 
 impl SkipReason {
@@ -113,7 +111,6 @@ impl SkipReason {
             Self::AgeRestricted => "age_restricted",
             Self::Banned => "banned",
             Self::NoMaterials => "no_materials",
-            Self::OverLimit => "over_limit",
         }
     }
 }

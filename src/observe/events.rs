@@ -44,3 +44,60 @@ pub fn breaker_changed(service: &'static str, state: &'static str, reason: &str)
         warn!(service, state, reason, "circuit breaker");
     }
 }
+
+/// A list page is landed.
+pub fn page_landed(page: u32, materials: usize, rejected: usize, total: Option<u64>) {
+    counter!("parser_crawl_pages_total").increment(1);
+    counter!("parser_crawl_materials_total").increment(materials as u64);
+    if rejected > 0 {
+        counter!("parser_crawl_materials_rejected_total").increment(rejected as u64);
+        warn!(page, rejected, "materials that cannot be read are kept aside");
+    }
+    info!(page, materials, total, "page landed");
+}
+
+/// A title is finished and marked. `outcome`: `created`, `updated`, `unchanged`, `failed`, `skipped`.
+pub fn title_finished(series: u64, title: &str, outcome: &'static str, reason: Option<&str>, elapsed: Duration) {
+    counter!("parser_crawl_titles_total", "outcome" => outcome).increment(1);
+    histogram!("parser_crawl_title_duration_seconds").record(elapsed.as_secs_f64());
+    match (outcome, reason) {
+        ("failed", reason) => warn!(series, title, outcome, reason, "title finished"),
+        (_, reason) => info!(series, title, outcome, reason, "title finished"),
+    }
+}
+
+/// Records were written for a title.
+pub fn records_written(kind: &'static str, count: u64) {
+    if count > 0 {
+        counter!("parser_load_records_total", "kind" => kind).increment(count);
+    }
+}
+
+/// A run begins or goes on. `from`: `start`, `resume`.
+pub fn run_started(mode: &str, from: &'static str, phase: &'static str, page: u32) {
+    counter!("parser_crawl_runs_started_total", "mode" => mode.to_owned()).increment(1);
+    info!(mode, from, phase, page, "run started");
+}
+
+/// A run ended. `end`: `finished`, `stopped`, `failed`.
+pub fn run_ended(mode: &str, end: &'static str, elapsed: Duration) {
+    gauge!("parser_crawl_run_duration_seconds").set(elapsed.as_secs_f64());
+    gauge!("parser_crawl_last_run_finished", "end" => end).set(1.0);
+    info!(mode, end, elapsed_ms = elapsed.as_millis(), "run ended");
+}
+
+/// The listing's cursor is no longer accepted; the pages are walked again from the first.
+pub fn cursor_refused(page: u32) {
+    counter!("parser_crawl_cursor_refused_total").increment(1);
+    warn!(page, "the source no longer accepts the saved cursor; walking the pages again from the first");
+}
+
+/// An incremental run without a watermark lists everything.
+pub fn no_watermark() {
+    info!("nothing has finished yet, so there is no watermark: running `full` instead of `incremental`");
+}
+
+/// The landed pages of an unfinished run are gone.
+pub fn landing_lost() {
+    warn!("the landed pages of the unfinished run are gone; listing again from the first page");
+}

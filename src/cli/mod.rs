@@ -1,0 +1,124 @@
+//! The command line: parses it, runs one command, prints, and turns the result into an exit code. Nobody else prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this room is the terminal")]
+
+mod args;
+mod bars;
+mod diagnose;
+mod exit;
+mod run;
+pub mod sandbox;
+mod signals;
+pub mod state;
+mod summary;
+mod table;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::config::Layers;
+use crate::error::{Fault, chain};
+use crate::observe::Redactor;
+
+use args::{Cli, Command, LogFormatArg};
+use exit::Exit;
+
+pub use args::Cli as Arguments;
+
+/// Runs the program and gives its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and are a success; everything else is usage.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    execute(cli).into()
+}
+
+fn execute(cli: Cli) -> Exit {
+    let folder = match std::env::current_dir() {
+        Ok(folder) => folder,
+        Err(error) => {
+            eprintln!("error: the working directory is gone: {error}");
+            return Exit::Usage;
+        }
+    };
+    let mut layers = match Layers::read(std::env::vars_os(), &folder) {
+        Ok(layers) => layers,
+        Err(error) => return complain(&error, &Redactor::default()),
+    };
+    if let Some(state) = &cli.state {
+        layers.set_flag("STATE_PATH", &state.display());
+    }
+    if let Some(level) = &cli.log_level {
+        layers.set_flag("LOG_LEVEL", level);
+    }
+    if let Some(format) = cli.log_format {
+        layers.set_flag("LOG_FORMAT", &if format == LogFormatArg::Json { "json" } else { "text" });
+    }
+    match cli.command {
+        Command::Run(args) => run::execute(args, layers, &folder),
+        Command::Diagnose(args) => diagnose::execute(&args, &layers, &folder),
+        Command::State(command) => state_command(command, &layers, &folder),
+        Command::Sandbox(args) => sandbox_command(args),
+        Command::Completions { shell } => {
+            let mut out = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "parser", &mut out);
+            print_bytes(&out)
+        }
+    }
+}
+
+/// Prints bytes to standard output; a reader that went away (`| head`) is no error.
+fn print_bytes(bytes: &[u8]) -> Exit {
+    use std::io::Write as _;
+    match std::io::stdout().lock().write_all(bytes) {
+        Ok(()) => Exit::Done,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(_) => Exit::SomeFailed,
+    }
+}
+
+fn state_command(command: state::StateCommand, layers: &Layers, folder: &std::path::Path) -> Exit {
+    let settings = match crate::config::Settings::load(layers, crate::config::Needs::default()) {
+        Ok(settings) => settings,
+        Err(error) => return complain(&error, &Redactor::default()),
+    };
+    let paths = crate::checkpoint::StatePaths::resolve(&settings.state.path, folder);
+    match state::run(command, &paths, &mut std::io::stdout().lock()) {
+        Ok(()) => Exit::Done,
+        Err(error) => complain(&error, &Redactor::new(&settings.secrets())),
+    }
+}
+
+fn sandbox_command(args: sandbox::SandboxArgs) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Usage;
+        }
+    };
+    match runtime.block_on(sandbox::run(args, &mut std::io::stdout())) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            eprintln!("error: {error}");
+            Exit::Usage
+        }
+    }
+}
+
+/// Prints an error with its causes and its hint, without secrets; gives the exit code of the party that has to act.
+fn complain<E: Fault + 'static>(error: &E, redactor: &Redactor) -> Exit {
+    let text = chain(error);
+    eprintln!("error: {}", redactor.redact(&text));
+    if let Some(hint) = error.hint() {
+        eprintln!("hint: {}", redactor.redact(&hint));
+    }
+    Exit::of(error.party())
+}

@@ -1,0 +1,102 @@
+//! The end of a run: what was left out before it became a title is counted, the checkpoint is closed, the report written.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::checkpoint::{Phase, RunMode, RunState};
+use crate::model::SkipReason;
+use crate::observe::events;
+
+use super::summary::FailureLine;
+use super::{Crawl, CrawlError, End, ServiceLine, Summary, Tally, View};
+
+impl Crawl<'_> {
+    /// The landing is the authority on where the listing stands: page and cursor move there in one transaction. What
+    /// the checkpoint says about a landing that is gone (or another one) counts for nothing.
+    pub(super) async fn agree_with_landing(&self, run: RunState) -> Result<RunState, CrawlError> {
+        if run.phase == Phase::Listing {
+            return Ok(run);
+        }
+        let landed = match self.view(&run) {
+            View::Landed if run.from_landing => self.landing.finished_listing().await? == Some(run.generation),
+            View::Landed => self.landing.position(run.seq).await?.finished,
+            View::Search => self.landing.collection(run.seq).await?.finished,
+        };
+        if landed {
+            return Ok(run);
+        }
+        if run.from_landing {
+            return Err(CrawlError::NothingLanded { path: self.landing.path().to_owned() });
+        }
+        events::landing_lost();
+        self.checkpoint
+            .update_run(|run| {
+                run.phase = Phase::Listing;
+                run.last_page = 0;
+                run.cursor = None;
+            })
+            .await?;
+        Ok(self.checkpoint.run().unwrap_or(run))
+    }
+
+    /// Closes everything and tells what happened.
+    pub(super) async fn close(mut self, run: Option<RunState>, end: End, tally: Tally, elapsed: Duration) -> Summary {
+        let mut summary = Summary::new(run.as_ref(), end, tally, elapsed);
+        if let Some(run) = &run {
+            if let Some(now) = self.checkpoint.run() {
+                summary.pages = now.last_page;
+                summary.whole_run = now.counters;
+            }
+            summary.failures = self.failures.take();
+            if matches!(summary.end, End::Finished)
+                && let Err(error) = self.finish(run, &mut summary).await
+            {
+                summary.end = End::Failed(error);
+            }
+            events::run_ended(run.mode.as_str(), summary.end.as_str(), elapsed);
+        }
+        summary.target = self.loader.target();
+        summary.drift = self.drift.summary();
+        summary.services = self.services.iter().map(|service| ServiceLine::new(service.name(), &service.stats())).collect();
+        if let Err(error) = self.loader.close().await
+            && !matches!(summary.end, End::Failed(_))
+        {
+            summary.end = End::Failed(error.into());
+        }
+        if let Some(report) = self.report.take() {
+            let report = report.into_inner();
+            let path = report.path().to_owned();
+            if let Err(error) = report.finish(&summary)
+                && !matches!(summary.end, End::Failed(_))
+            {
+                summary.end = End::Failed(CrawlError::Report { path, reason: error.to_string() });
+            }
+        }
+        summary
+    }
+
+    /// Every title is marked: count what never became one, and close the run in the checkpoint.
+    async fn finish(&self, run: &RunState, summary: &mut Summary) -> Result<(), CrawlError> {
+        if self.view(run) == View::Landed {
+            let nameless = self.landing.without_series_count().await?;
+            summary.titles.count_skipped(SkipReason::NoShikimoriId, nameless);
+            let rejected = self.landing.rejected(FailureLine::MAX).await?;
+            summary.titles.extracted += rejected.count;
+            summary.titles.failed += rejected.count;
+            for reject in rejected.first {
+                let id = reject.id.unwrap_or_else(|| "without id".to_owned());
+                let reason = format!("kodik/bad_material: material {id}: {}", reject.reason);
+                summary.failures.push(FailureLine { series: None, title: String::new(), reason });
+            }
+            summary.failures.truncate(FailureLine::MAX);
+        }
+        let whole = run.limit.is_none() && run.max_pages.is_none() && !run.from_landing;
+        let moves_watermark = whole && matches!(run.mode, RunMode::Full | RunMode::Incremental);
+        let watermark = self.checkpoint.run().and_then(|run| run.watermark_candidate).filter(|_| moves_watermark);
+        let exit = u8::from(summary.failed() > 0);
+        self.checkpoint.finish_run(exit, watermark, Timestamp::now()).await?;
+        self.landing.forget_collection(run.seq).await?;
+        Ok(())
+    }
+}

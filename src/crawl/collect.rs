@@ -1,0 +1,95 @@
+//! Phase one of the runs that touch few titles: collect the ids. Each title is then seen whole through `/search`.
+
+use jiff::Timestamp;
+
+use crate::checkpoint::{RunMode, RunState, Status};
+use crate::extract::{Cursor, Order, RepeatGuard};
+use crate::model::SeriesId;
+use crate::observe::events;
+
+use super::listing::{next_page, newest};
+use super::{Crawl, CrawlError, Flow, PhaseKind};
+
+impl Crawl<'_> {
+    /// Collects the ids of the run's titles into the landing.
+    pub(super) async fn collect_ids(&self, run: &RunState) -> Result<Flow, CrawlError> {
+        match run.mode {
+            RunMode::One => {
+                let ids: Vec<_> = run.source_id.into_iter().collect();
+                self.landing.add_pending(run.seq, &ids, run.last_page, None).await?;
+                Ok(Flow::Done)
+            }
+            RunMode::Ongoing => {
+                let now = Timestamp::now();
+                let ids = self.checkpoint.select(|_, entry| entry.wants_refresh(now));
+                let ids: Vec<_> = ids.into_iter().map(|(id, _)| id).collect();
+                self.landing.add_pending(run.seq, &ids, run.last_page, None).await?;
+                Ok(Flow::Done)
+            }
+            RunMode::Incremental => self.collect_pages(run, Order::NewestFirst).await,
+            RunMode::Full => self.collect_pages(run, Order::OldestFirst).await,
+        }
+    }
+
+    /// Walks pages: newest change first down to the watermark, or the first `--max-pages` of the whole list.
+    async fn collect_pages(&self, run: &RunState, order: Order) -> Result<Flow, CrawlError> {
+        let Some(sources) = &self.sources else { return Ok(Flow::Done) };
+        let watermark = match run.mode {
+            RunMode::Incremental => self.checkpoint.watermark().and_then(|text| text.parse::<Timestamp>().ok()),
+            _ => None,
+        };
+        let mut position = self.landing.collection(run.seq).await?;
+        let mut guard = RepeatGuard::default();
+        let mut materials = 0;
+        self.progress.phase(PhaseKind::Listing, 0, None);
+        while !position.finished {
+            let cursor = position.cursor.as_deref().map(Cursor::new);
+            let page = tokio::select! {
+                biased;
+                () = self.stop.requested() => return Ok(Flow::Stopped),
+                page = next_page(sources, cursor.as_ref(), order) => page,
+            };
+            let page = match page {
+                Err(error) if error.is_bad_cursor() && position.page > 0 => {
+                    events::cursor_refused(position.page);
+                    // Ids are a set, so walking the first pages again adds nothing twice.
+                    position = Default::default();
+                    guard = RepeatGuard::default();
+                    continue;
+                }
+                page => page?,
+            };
+            if let Some(next) = &page.next {
+                guard.check(next)?;
+            }
+            let number = position.page + 1;
+            materials += page.materials.len() as u64;
+            events::page_landed(number, page.materials.len(), page.rejected.len(), page.total);
+
+            let is_old = |updated: Option<&str>| {
+                let updated = updated.and_then(|text| text.parse::<Timestamp>().ok());
+                matches!((updated, watermark), (Some(updated), Some(watermark)) if updated < watermark)
+            };
+            let reached = page.materials.iter().any(|material| is_old(material.updated_at.as_deref()));
+            let last = reached || run.max_pages.is_some_and(|max| number >= max);
+            let ids: Vec<SeriesId> = page
+                .materials
+                .iter()
+                .filter(|material| !is_old(material.updated_at.as_deref()))
+                .filter_map(|material| material.series)
+                .collect();
+            let next = if last { None } else { page.next.as_ref().map(|next| next.as_str().to_owned()) };
+            position = self.landing.add_pending(run.seq, &ids, number, next).await?;
+            fail::fail_point!("crawl.collect.landed");
+            self.checkpoint.finish_page(number, position.cursor.clone(), newest(&page)).await?;
+            self.progress.page(number, materials, None);
+        }
+        if run.mode == RunMode::Incremental {
+            // A title that failed before is below the watermark by now and would never be seen again.
+            let failed = self.checkpoint.select(|_, entry| entry.status() == Status::Failed);
+            let failed: Vec<_> = failed.into_iter().map(|(id, _)| id).collect();
+            self.landing.add_pending(run.seq, &failed, position.page, None).await?;
+        }
+        Ok(Flow::Done)
+    }
+}

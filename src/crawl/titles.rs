@@ -1,0 +1,372 @@
+//! Phase two: every title of the run, fetched, transformed, loaded, marked.
+//!
+//! Two things happen side by side: the next 50 titles are prepared (the sources' limits set the pace) while the
+//! present ones are loaded, `CONCURRENCY` at a time. A bounded channel between the two keeps memory flat.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use futures::StreamExt as _;
+use futures::stream;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::checkpoint::{Airing, LedgerEntry, RunState};
+use crate::error::{Fault as _, Party, Severity, chain};
+use crate::extract::kodik::parse_material;
+use crate::extract::shikimori::{parse_graph, parse_rest, parse_roles};
+use crate::http;
+use crate::model::raw::{RawMetadata, RawTitle};
+use crate::model::{Failure, Outcome, SeriesId, SkipReason, TitleRecord};
+use crate::observe::events;
+use crate::store::landing::{LandedMetadata, RawRow};
+use crate::transform;
+
+use super::fetch::{BATCH, Metadata, Prepared};
+use super::report::{TitleLine, outcome_word};
+use super::{Crawl, CrawlError, FailureLine, FailureStreak, Flow, PhaseKind, Stop, Tally, View};
+
+/// How long titles in flight may take to finish after a stop; later they are dropped and loaded again next time.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A title that is whole, or why it is not.
+enum Fetch {
+    Whole(Box<RawTitle>),
+    Skip(SkipReason),
+    Failed(Failure),
+}
+
+impl Crawl<'_> {
+    /// Loads every title of the run that it has not finished yet.
+    pub(super) async fn load_titles(&self, run: &RunState, tally: &RefCell<Tally>) -> Result<Flow, CrawlError> {
+        let total = self.titles_of(run).await?;
+        let total = run.limit.map_or(total, |limit| total.min(limit));
+        self.progress.phase(PhaseKind::Titles, run.counters.extracted.min(total), Some(total));
+
+        let (sender, prepared) = mpsc::channel(1);
+        // The sender moves in, because dropping it is what ends the consumer.
+        let producer = async move { self.prepare_all(run, &sender).await };
+        let consumer = self.consume(run, prepared, tally);
+        tokio::pin!(producer, consumer);
+        tokio::select! {
+            biased;
+            // A stop ends the consumer and drops the producer wherever it waits: what it has fetched is landed.
+            flow = &mut consumer => flow,
+            produced = &mut producer => {
+                let flow = consumer.await;
+                produced?;
+                flow
+            }
+        }
+    }
+
+    /// Loads prepared titles, some at a time. After a stop or an error no new title is begun; those in flight finish.
+    async fn consume(
+        &self,
+        run: &RunState,
+        mut prepared: mpsc::Receiver<Vec<Prepared>>,
+        tally: &RefCell<Tally>,
+    ) -> Result<Flow, CrawlError> {
+        let halt = Stop::default();
+        let mut ended = Ok(());
+        let mut streak = FailureStreak::new(self.options.max_consecutive_errors);
+        {
+            let over = async { tokio::select! { () = self.stop.requested() => (), () = halt.requested() => () } };
+            let patience = async {
+                tokio::select! { () = self.stop.requested() => (), () = halt.requested() => () }
+                tokio::time::sleep(GRACE).await;
+            };
+            let mut outcomes = stream::poll_fn(|context| prepared.poll_recv(context))
+                .flat_map(stream::iter)
+                .take_until(over)
+                .map(|title| self.one_title(run, title, tally))
+                .buffer_unordered(self.options.concurrency);
+            tokio::pin!(patience);
+            while let Some(outcome) = tokio::select! {
+                biased;
+                outcome = outcomes.next() => outcome,
+                () = &mut patience => None,
+            } {
+                let error = match outcome {
+                    Ok(outcome) => match (streak.count(&outcome), outcome) {
+                        (true, Outcome::Failed(failure)) => too_many_failures(streak.titles(), &failure),
+                        _ => continue,
+                    },
+                    Err(error) => error,
+                };
+                halt.request();
+                ended = ended.and(Err(error));
+            }
+        }
+        ended.map(|()| if self.stop.is_requested() { Flow::Stopped } else { Flow::Done })
+    }
+
+    async fn titles_of(&self, run: &RunState) -> Result<u64, CrawlError> {
+        Ok(match self.view(run) {
+            View::Landed => self.landing.series_count().await?,
+            View::Search => self.landing.pending_count(run.seq).await?,
+        })
+    }
+
+    async fn ids_after(&self, run: &RunState, after: Option<SeriesId>) -> Result<Vec<SeriesId>, CrawlError> {
+        Ok(match self.view(run) {
+            View::Landed => self.landing.series_ids(after, BATCH).await?,
+            View::Search => self.landing.pending(run.seq, after, BATCH).await?,
+        })
+    }
+
+    /// Walks the run's titles in the order of their ids and prepares those that are not done, 50 at a time.
+    async fn prepare_all(&self, run: &RunState, sender: &mpsc::Sender<Vec<Prepared>>) -> Result<(), CrawlError> {
+        let mut left = run.limit.map_or(u64::MAX, |limit| limit.saturating_sub(run.counters.extracted));
+        let mut after = None;
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let ids = self.ids_after(run, after).await?;
+            after = ids.last().copied().or(after);
+            let end = ids.is_empty();
+            for id in ids {
+                if left > 0 && !self.checkpoint.is_done(id, run.seq) {
+                    left -= 1;
+                    batch.push(id);
+                }
+                // Full batches only, also where an earlier process has done most: requests are what is scarce.
+                if batch.len() == BATCH && !self.send(run, &mut batch, sender).await? {
+                    return Ok(());
+                }
+            }
+            if end || left == 0 {
+                if !batch.is_empty() {
+                    self.send(run, &mut batch, sender).await?;
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        run: &RunState,
+        batch: &mut Vec<SeriesId>,
+        sender: &mpsc::Sender<Vec<Prepared>>,
+    ) -> Result<bool, CrawlError> {
+        let prepared = self.prepare(run, batch).await?;
+        batch.clear();
+        Ok(sender.send(prepared).await.is_ok())
+    }
+
+    /// One title from raw to marked. An error here stops the run; the title's own trouble is an outcome.
+    async fn one_title(
+        &self,
+        run: &RunState,
+        prepared: Prepared,
+        tally: &RefCell<Tally>,
+    ) -> Result<Outcome, CrawlError> {
+        let started = Instant::now();
+        let id = prepared.id;
+        let (done, attempts) = http::count_attempts(self.fetch_transform_load(run, prepared)).await;
+        let (record, outcome) = done?;
+        fail::fail_point!("crawl.title.loaded");
+        let entry = self.ledger_entry(id, record.as_ref(), &outcome);
+        let title = entry.title.clone();
+        self.checkpoint.mark(entry).await?;
+        fail::fail_point!("crawl.title.marked");
+
+        let elapsed = started.elapsed();
+        tally.borrow_mut().count(&outcome);
+        self.progress.title(&outcome);
+        let word = outcome_word(&outcome);
+        let (reason, failure) = match &outcome {
+            Outcome::Skipped(reason) => (Some(reason.as_str().to_owned()), None),
+            Outcome::Failed(failure) => (Some(failure.reason.clone()), Some(failure)),
+            _ => (None, None),
+        };
+        events::title_finished(id.0, &title, word, reason.as_deref(), elapsed);
+        if let Outcome::Loaded { writes, .. } = &outcome {
+            events::records_written("series", writes.series);
+            events::records_written("episode", writes.episodes);
+            events::records_written("video", writes.videos);
+        }
+        if let Outcome::Failed(failure) = &outcome {
+            let mut failures = self.failures.borrow_mut();
+            if failures.len() < FailureLine::MAX {
+                let reason = format!("{}/{}: {}", failure.stage, failure.code, failure.reason);
+                failures.push(FailureLine { series: Some(id), title: title.clone(), reason });
+            }
+        }
+        if let Some(report) = &self.report {
+            let line = TitleLine {
+                series: id,
+                title: Some(&title).filter(|title| !title.is_empty()).map(String::as_str),
+                outcome: word,
+                reason,
+                failure,
+                attempts,
+                seconds: elapsed.as_secs_f64(),
+            };
+            let mut report = report.borrow_mut();
+            report
+                .title(&line)
+                .map_err(|error| CrawlError::Report { path: report.path().to_owned(), reason: error.to_string() })?;
+        }
+        Ok(outcome)
+    }
+
+    async fn fetch_transform_load(
+        &self,
+        run: &RunState,
+        prepared: Prepared,
+    ) -> Result<(Option<TitleRecord>, Outcome), CrawlError> {
+        let raw = match self.raw_title(run, prepared).await? {
+            Fetch::Whole(raw) => raw,
+            Fetch::Skip(reason) => return Ok((None, Outcome::Skipped(reason))),
+            Fetch::Failed(failure) => return Ok((None, Outcome::Failed(failure))),
+        };
+        let record = match transform::title(&raw, &self.rules) {
+            Ok(record) => record,
+            Err(error) => {
+                let retryable = error.severity() == Severity::Transient;
+                return Ok((None, Outcome::Failed(failed("transform", "transform", chain(&error), retryable))));
+            }
+        };
+        // The landing's raw payloads and the parsed ones are not needed while the backend works.
+        drop(raw);
+        fail::fail_point!("crawl.title.transformed");
+        let outcome = self.loader.load(&record).await?;
+        Ok((Some(record), outcome))
+    }
+
+    /// Everything the sources say about the title, parsed.
+    async fn raw_title(&self, run: &RunState, prepared: Prepared) -> Result<Fetch, CrawlError> {
+        let id = prepared.id;
+        let metadata = match prepared.metadata {
+            Metadata::Failed { code, reason, retryable } => {
+                return Ok(Fetch::Failed(failed("shikimori", &code, reason, retryable)));
+            }
+            Metadata::Absent(reason) if !self.options.load_hidden_titles => return Ok(Fetch::Skip(reason)),
+            Metadata::Absent(_) => RawMetadata::MaterialDataOnly,
+            Metadata::Row(row) => match self.parse_metadata(&row) {
+                Ok(metadata) => metadata,
+                Err(failure) => return Ok(Fetch::Failed(failure)),
+            },
+        };
+        let rows = match prepared.materials {
+            Some(rows) => rows,
+            None => match self.search(run, id).await? {
+                Ok(rows) => rows,
+                Err(failure) => return Ok(Fetch::Failed(failure)),
+            },
+        };
+        if rows.is_empty() {
+            return Ok(Fetch::Skip(SkipReason::NoMaterials));
+        }
+        let mut materials = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match parse_material(&row.raw, &self.drift) {
+                Ok(material) => materials.push(material),
+                // Without one of its materials the view is not complete, and links would be switched off for nothing.
+                Err(error) => {
+                    let reason = format!("material {}: {}", row.id, chain(&error));
+                    return Ok(Fetch::Failed(failed("kodik", "bad_material", reason, false)));
+                }
+            }
+        }
+        let roles = match self.roles(run, id).await? {
+            Ok(roles) => roles,
+            Err(failure) => return Ok(Fetch::Failed(failure)),
+        };
+        Ok(Fetch::Whole(Box::new(RawTitle { id, materials, metadata, roles })))
+    }
+
+    fn parse_metadata(&self, row: &LandedMetadata) -> Result<RawMetadata, Failure> {
+        let parsed = match row {
+            LandedMetadata::GraphQl(raw) => {
+                parse_graph(raw, &self.drift).map(|anime| RawMetadata::GraphQl(Box::new(anime)))
+            }
+            LandedMetadata::Rest(raw) => parse_rest(raw, &self.drift).map(|anime| RawMetadata::Rest(Box::new(anime))),
+            LandedMetadata::Absent(_) => return Ok(RawMetadata::MaterialDataOnly),
+        };
+        parsed.map_err(|error| failed("shikimori", "bad_metadata", chain(&error), false))
+    }
+
+    /// The title's materials by a search of its own; landed, so that `--from-landing` sees them, too.
+    async fn search(&self, run: &RunState, id: SeriesId) -> Result<Result<Vec<RawRow>, Failure>, CrawlError> {
+        let Some(sources) = &self.sources else { return Ok(Ok(self.landing.materials(id).await?)) };
+        let found = match sources.kodik.search(id).await {
+            Ok(found) => found,
+            Err(error) if error.is_fatal() => return Err(error.into()),
+            Err(error) => {
+                let retryable = error.severity() == Severity::Transient;
+                return Ok(Err(failed(error.service(), &error.code(), chain(&error), retryable)));
+            }
+        };
+        if let Some(reject) = found.rejected.first() {
+            return Ok(Err(failed("kodik", "bad_material", reject.reason.clone(), false)));
+        }
+        let rows: Vec<_> = found.materials.into_iter().map(super::listing::landed_material).collect();
+        self.landing.put_search(run.seq, id, &rows).await?;
+        Ok(Ok(rows.into_iter().map(|row| RawRow { id: row.id, raw: row.raw }).collect()))
+    }
+
+    /// The title's characters, when the settings ask for them.
+    async fn roles(
+        &self,
+        run: &RunState,
+        id: SeriesId,
+    ) -> Result<Result<Option<Vec<crate::model::raw::shikimori::Role>>, Failure>, CrawlError> {
+        if !self.options.fetch_characters {
+            return Ok(Ok(None));
+        }
+        let landed = self.landing.roles(id).await?;
+        let raw = match (landed, &self.sources) {
+            (Some(row), sources) if sources.is_none() || row.run == run.seq => row.raw,
+            (_, None) => return Ok(Ok(None)),
+            (_, Some(sources)) => match sources.shikimori.roles(id).await {
+                Ok(raw) => {
+                    self.landing.put_roles(run.seq, id, raw.clone(), Timestamp::now()).await?;
+                    raw
+                }
+                Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) => {
+                    let retryable = error.severity() == Severity::Transient;
+                    return Ok(Err(failed(error.service(), &error.code(), chain(&error), retryable)));
+                }
+            },
+        };
+        Ok(parse_roles(&raw, &self.drift)
+            .map(Some)
+            .map_err(|error| failed("shikimori", "bad_roles", chain(&error), false)))
+    }
+
+    fn ledger_entry(&self, id: SeriesId, record: Option<&TitleRecord>, outcome: &Outcome) -> LedgerEntry {
+        let title = record.map(|record| record.series.title.clone()).unwrap_or_default();
+        let mut entry = LedgerEntry::from_outcome(id, title, outcome, Timestamp::now());
+        if let Some(record) = record {
+            let signals = &record.series.signals;
+            entry.episodes = u32::try_from(record.episodes.len()).unwrap_or(u32::MAX);
+            entry.episodes_total = signals.episodes_total;
+            entry.airing = Airing::from(record.series.status);
+            entry.next_episode_at = signals.next_episode_at;
+            if matches!(outcome, Outcome::Loaded { .. } | Outcome::Unchanged) {
+                entry.fingerprint = Some(record.fingerprint());
+            }
+        } else if let Some(known) = self.checkpoint.entry(id) {
+            // What an earlier run learnt still decides whether `ongoing` looks at the title again.
+            entry.episodes = known.episodes();
+            entry.airing = known.airing();
+            entry.next_episode_at = known.next_episode_at();
+        }
+        entry
+    }
+}
+
+fn failed(stage: &str, code: &str, reason: String, retryable: bool) -> Failure {
+    Failure { stage: stage.to_owned(), code: code.to_owned(), reason, retryable, parts: Vec::new() }
+}
+
+fn too_many_failures(titles: u64, last: &Failure) -> CrawlError {
+    let party = match last.stage.as_str() {
+        "contract" | "embedded" => Party::Backend,
+        _ => Party::Source,
+    };
+    CrawlError::TooManyFailures { titles, last: last.reason.clone(), party }
+}
