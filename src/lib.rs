@@ -1,5 +1,6 @@
 //! `parser`: crawls paged anime catalogues politely into a backend import API. See ARCHITECTURE.md.
 
+pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod http;

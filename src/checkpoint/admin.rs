@@ -1,0 +1,1 @@
+//! What `parser state` does, as functions that return data.
