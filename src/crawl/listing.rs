@@ -4,9 +4,9 @@
 //! newest first it would jump over the cursor and be missed.
 
 use crate::checkpoint::RunState;
-use crate::extract::{Cursor, ExtractError, ListPage, Order, RepeatGuard, Sources};
+use crate::extract::{Cursor, ListPage, Order, RawMaterial, RepeatGuard};
 use crate::observe::events;
-use crate::store::landing::{LandedMaterial, LandedReject, PageCommit};
+use crate::store::landing::{LandedMaterial, LandedPage, ListingPosition, RejectedMaterial};
 
 use super::{Crawl, CrawlError, Flow, PhaseKind};
 
@@ -14,21 +14,26 @@ impl Crawl<'_> {
     /// Lists from where the landing stands to the end.
     pub(super) async fn list_everything(&self, run: &RunState) -> Result<Flow, CrawlError> {
         let Some(sources) = &self.sources else { return Ok(Flow::Done) };
-        let mut position = self.landing.position(run.seq).await?;
+        let mut position = self.listing_of(run).await?;
         let mut guard = RepeatGuard::default();
-        self.progress.phase(PhaseKind::Listing, position.materials, position.total);
+        let mut materials = self.landing.material_count_of(position.generation).await?;
+        self.progress.phase(PhaseKind::Listing, materials, position.total);
         while !position.finished {
+            if position.page > 0 && position.cursor.is_none() {
+                self.landing.finish_listing(position.generation).await?;
+                return Ok(Flow::Done);
+            }
             let cursor = position.cursor.as_deref().map(Cursor::new);
             let page = tokio::select! {
                 biased;
                 () = self.stop.requested() => return Ok(Flow::Stopped),
-                page = next_page(sources, cursor.as_ref(), Order::OldestFirst) => page,
+                page = sources.kodik.list_page(cursor.as_ref(), Order::OldestFirst) => page,
             };
             let page = match page {
                 Err(error) if error.is_bad_cursor() && position.page > 0 => {
+                    // Landed materials are keyed by id, so walking the pages again replaces and adds, nothing more.
                     events::cursor_refused(position.page);
-                    position = self.landing.restart_listing(run.seq).await?;
-                    guard = RepeatGuard::default();
+                    (position.page, position.cursor, guard) = (0, None, RepeatGuard::default());
                     continue;
                 }
                 page => page?,
@@ -36,52 +41,58 @@ impl Crawl<'_> {
             if let Some(next) = &page.next {
                 guard.check(next)?;
             }
-            let number = position.page + 1;
-            events::page_landed(number, page.materials.len(), page.rejected.len(), page.total);
-            position = self.landing.commit_page(commit(run.seq, number, &page)).await?;
+            position.page += 1;
+            position.cursor = page.next.as_ref().map(|next| next.as_str().to_owned());
+            position.total = page.total.or(position.total);
+            materials += page.materials.len() as u64;
+            let newest = newest(&page);
+            events::page_landed(position.page, page.materials.len(), page.rejected.len(), page.total);
+            self.landing.commit_page(position.generation, landed_page(position.page, page)).await?;
             fail::fail_point!("crawl.page.landed");
-            self.checkpoint.finish_page(number, position.cursor.clone(), newest(&page)).await?;
+            let number = u32::try_from(position.page).unwrap_or(u32::MAX);
+            self.checkpoint.finish_page(number, position.cursor.clone(), newest).await?;
             fail::fail_point!("crawl.page.finished");
-            self.progress.page(number, position.materials, position.total);
+            self.progress.page(number, materials, position.total);
         }
         Ok(Flow::Done)
     }
+
+    /// The run's own listing in the landing; begun if it is not there (a new run, or a landing that was removed).
+    async fn listing_of(&self, run: &RunState) -> Result<ListingPosition, CrawlError> {
+        let run_id = run.id.to_string();
+        if let Some(position) = self.landing.listing().await?
+            && position.run_id == run_id
+        {
+            return Ok(position);
+        }
+        let generation = self.landing.begin_listing(&run_id).await?;
+        fail::fail_point!("crawl.listing.begun");
+        self.checkpoint.update_run(move |run| run.generation = generation).await?;
+        Ok(ListingPosition { generation, run_id, page: 0, cursor: None, finished: false, total: None })
+    }
 }
 
-/// One page; split off so that the listing and the collecting of ids ask in the same way.
-pub(super) async fn next_page(
-    sources: &Sources,
-    cursor: Option<&Cursor>,
-    order: Order,
-) -> Result<ListPage, ExtractError> {
-    sources.kodik.list_page(cursor, order).await
-}
-
-fn commit(run: u32, number: u32, page: &ListPage) -> PageCommit {
-    PageCommit {
-        run,
+fn landed_page(number: u64, page: ListPage) -> LandedPage {
+    LandedPage {
         page: number,
+        next: page.next.map(|next| next.as_str().to_owned()),
         total: page.total,
-        cursor: page.next.as_ref().map(|next| next.as_str().to_owned()),
-        materials: page
-            .materials
-            .iter()
-            .map(|material| LandedMaterial {
-                id: material.id.clone(),
-                series: material.series,
-                updated_at: material.updated_at.clone(),
-                raw: material.raw.clone(),
-            })
-            .collect(),
+        materials: page.materials.into_iter().map(landed_material).collect(),
         rejected: page
             .rejected
-            .iter()
-            .map(|reject| LandedReject {
-                id: reject.id.clone(),
-                reason: reject.reason.clone(),
-                raw: reject.raw.clone(),
-            })
+            .into_iter()
+            .map(|reject| RejectedMaterial { page: number, id: reject.id, reason: reject.reason, raw: reject.raw })
             .collect(),
+    }
+}
+
+/// A material as it is landed.
+pub(super) fn landed_material(material: RawMaterial) -> LandedMaterial {
+    LandedMaterial {
+        id: material.id,
+        series: material.series,
+        updated_at: material.updated_at,
+        raw: material.raw,
     }
 }
 

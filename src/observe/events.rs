@@ -46,7 +46,7 @@ pub fn breaker_changed(service: &'static str, state: &'static str, reason: &str)
 }
 
 /// A list page is landed.
-pub fn page_landed(page: u32, materials: usize, rejected: usize, total: Option<u64>) {
+pub fn page_landed(page: u64, materials: usize, rejected: usize, total: Option<u64>) {
     counter!("parser_crawl_pages_total").increment(1);
     counter!("parser_crawl_materials_total").increment(materials as u64);
     if rejected > 0 {
@@ -87,7 +87,7 @@ pub fn run_ended(mode: &str, end: &'static str, elapsed: Duration) {
 }
 
 /// The listing's cursor is no longer accepted; the pages are walked again from the first.
-pub fn cursor_refused(page: u32) {
+pub fn cursor_refused(page: u64) {
     counter!("parser_crawl_cursor_refused_total").increment(1);
     warn!(page, "the source no longer accepts the saved cursor; walking the pages again from the first");
 }
