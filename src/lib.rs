@@ -1,6 +1,7 @@
 //! `parser`: crawls paged anime catalogues politely into a backend import API. See ARCHITECTURE.md.
 
 pub mod error;
+pub mod extract;
 pub mod http;
 pub mod model;
 pub mod observe;
