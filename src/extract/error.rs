@@ -135,7 +135,7 @@ impl ExtractError {
             Self::Http(HttpError::Exhausted { .. }) => "exhausted".to_owned(),
             Self::Http(HttpError::Throttled { .. }) => "throttled".to_owned(),
             Self::Http(HttpError::Down { .. }) => "down".to_owned(),
-            Self::Http(HttpError::Moved { .. }) => "moved".to_owned(),
+            Self::Http(HttpError::Moved { .. } | HttpError::Redirect { .. }) => "moved".to_owned(),
             Self::Http(HttpError::TooLarge { .. }) => "too_large".to_owned(),
             Self::Http(HttpError::Invalid { .. }) => "invalid_request".to_owned(),
             Self::BadToken { .. } => "bad_token".to_owned(),

@@ -24,8 +24,3 @@ pub struct Sources {
     /// Unknown fields and wrong types so far.
     pub drift: Drift,
 }
-
-/// The wait that a 429 asks for.
-fn retry_after(headers: &http::HeaderMap) -> Option<std::time::Duration> {
-    headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(std::time::Duration::from_secs)
-}

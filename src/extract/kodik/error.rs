@@ -1,13 +1,14 @@
 //! Kodik's way to say no: HTTP 500 with `{"error":"…"}`, sometimes the same inside a 200. The body is judged first.
 
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::NAME;
 use crate::extract::ExtractError;
 use crate::extract::text::{MESSAGE_MAX, clean, is_object, looks_like_json, not_json};
-use crate::http::{Response, Verdict};
+use crate::http::{Response, Verdict, retry_after};
 
 /// Errors are short; a larger body is data and is not searched for one.
 const ERROR_BODY_MAX: usize = 16 * 1024;
@@ -16,7 +17,7 @@ const ERROR_BODY_MAX: usize = 16 * 1024;
 pub fn classify(response: &Response) -> Verdict {
     let Response { status, body, headers } = response;
     if *status == StatusCode::TOO_MANY_REQUESTS {
-        return Verdict::Throttled(crate::extract::retry_after(headers));
+        return Verdict::Throttled(retry_after(headers, Timestamp::now()));
     }
     let gone = matches!(status.as_u16(), 502..=504 | 520..=530);
     if let Some(message) = application_error(body) {

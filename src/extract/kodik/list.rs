@@ -58,7 +58,7 @@ impl Kodik {
         let envelope = self.envelope(ENDPOINT, body)?;
         let next = match envelope.next_page() {
             None => None,
-            Some(url) => Some(Cursor::from_next_page(&url, &self.options.base_url)?),
+            Some(url) => Some(Cursor::from_next_page(&url, self.service.base_url())?),
         };
         if next.is_some() && next.as_ref() == asked {
             return Err(ExtractError::RepeatingCursor { pages: 1 });

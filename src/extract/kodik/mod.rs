@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use secrecy::SecretString;
-use url::Url;
 
 use super::drift::{self, Drift, Malformed, RawRecord, Root};
 use crate::http::{Request, Service, Stats};
@@ -45,8 +44,6 @@ pub struct Kodik {
 /// What to ask Kodik for.
 #[derive(Debug, Clone)]
 pub struct KodikOptions {
-    /// The service's base URL, the same as in its profile: `next_page` must stay on its host.
-    pub base_url: Url,
     /// Material types.
     pub types: Vec<String>,
     /// Episode titles and frames as well (`with_episodes_data`); answers are several times larger.
@@ -55,15 +52,10 @@ pub struct KodikOptions {
     pub page_limit: u32,
 }
 
-impl KodikOptions {
+impl Default for KodikOptions {
     /// Anime, full pages, links only.
-    pub fn new(base_url: Url) -> Self {
-        Self {
-            base_url,
-            types: vec!["anime".to_owned(), "anime-serial".to_owned()],
-            with_titles: false,
-            page_limit: PAGE_LIMIT,
-        }
+    fn default() -> Self {
+        Self { types: vec!["anime".to_owned(), "anime-serial".to_owned()], with_titles: false, page_limit: PAGE_LIMIT }
     }
 }
 

@@ -17,7 +17,7 @@ fn kodik(drift: &Drift) -> Kodik {
     let second = Duration::from_secs(1);
     let profile = Profile {
         name: "kodik",
-        base_url: base_url.clone(),
+        base_url,
         user_agent: "test".to_owned(),
         windows: Vec::new(),
         permits: 1,
@@ -34,8 +34,8 @@ fn kodik(drift: &Drift) -> Kodik {
         max_body: 1 << 20,
         classify,
     };
-    let service = Service::new(profile).expect("a service");
-    Kodik::new(service, SecretString::from("marker"), KodikOptions::new(base_url), drift.clone())
+    let service = Service::new(profile, None).expect("a service");
+    Kodik::new(service, SecretString::from("marker"), KodikOptions::default(), drift.clone())
 }
 
 fn body(value: &serde_json::Value) -> Bytes {

@@ -1,17 +1,18 @@
 //! Judges Shikimori's answers. It answers 503 for its own bugs, HTML from its protection, 429 in plain text.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::extract::text::{MESSAGE_MAX, clean, looks_like_json, not_json};
-use crate::http::{Response, Verdict};
+use crate::http::{Response, Verdict, retry_after};
 
 /// Judges an answer of Shikimori.
 pub fn classify(response: &Response) -> Verdict {
     let Response { status, headers, body } = response;
     let code = status.as_u16();
     match code {
-        429 => Verdict::Throttled(crate::extract::retry_after(headers)),
+        429 => Verdict::Throttled(retry_after(headers, Timestamp::now())),
         200..=299 if looks_like_json(body) => Verdict::Done,
         200..=299 => Verdict::Retry(not_json(body)),
         // Any exception in the application comes as 503: it is this request's trouble, not the service's end.

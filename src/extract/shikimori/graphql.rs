@@ -20,7 +20,7 @@ const ENDPOINT: &str = "/api/graphql";
 
 /// The limit is a literal because its type has had two names over time (`Int`, `PositiveInt`); a variable of the
 /// wrong one is refused. Depth 4 of 5 and far below the allowed complexity.
-const QUERY: &str = "query($ids: String, $censored: Boolean) { \
+pub(super) const QUERY: &str = "query($ids: String, $censored: Boolean) { \
     animes(ids: $ids, limit: 50, censored: $censored) { \
     id malId name russian licenseNameRu english japanese synonyms kind rating score status \
     episodes episodesAired duration airedOn { year month day date } releasedOn { year month day date } season \

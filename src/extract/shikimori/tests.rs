@@ -4,12 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
-use super::graphql::known;
+use super::graphql::{QUERY, known};
 use super::rest::judge;
 use super::{Fetched, classify, message_of, normalise_base};
 use crate::error::Fault;
 use crate::extract::ExtractError;
 use crate::http::{Response, Verdict};
+use crate::model::raw::shikimori::{GraphAnime, GraphDate};
 use crate::model::{SeriesId, SkipReason};
 
 fn response(status: u16, body: &str) -> Response {
@@ -110,5 +111,17 @@ fn error_bodies_of_every_shape_are_quoted() {
         "why",
     ] {
         assert_eq!(message_of(body.as_bytes()), "why", "{body}");
+    }
+}
+
+#[test]
+fn the_query_asks_for_every_field_of_the_model() {
+    let anime = GraphAnime { aired_on: Some(GraphDate::default()), ..GraphAnime::default() };
+    let value = serde_json::to_value(anime).expect("a value");
+    let fields = value.as_object().expect("an object").keys();
+    let dates = value["airedOn"].as_object().expect("an object").keys();
+    let asked: Vec<&str> = QUERY.split_whitespace().collect();
+    for field in fields.chain(dates) {
+        assert!(asked.contains(&field.as_str()), "{field} is in the model and not in the query");
     }
 }
