@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod error;
+pub mod extract;
 pub mod http;
 pub mod model;
 pub mod observe;

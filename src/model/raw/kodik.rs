@@ -1,14 +1,22 @@
 //! Kodik's `/list` and `/search` items, as received. Absent and `null` both read as `None`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::shape::{map_or_empty, object_only, text_id};
+
+object_only!(Material, RawTranslation, Season, EpisodeData, MaterialData);
 
 /// One list item: one title in one translation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Material {
     /// `serial-6646` or `movie-82050`.
+    #[serde(deserialize_with = "text_id")]
     pub id: String,
     /// `anime`, `anime-serial`; open set.
     #[serde(rename = "type")]
@@ -52,6 +60,7 @@ pub struct Material {
     /// Three shapes.
     pub blocked_seasons: Option<BlockedSeasons>,
     /// Season number (as text) → season; absent for movies.
+    #[serde(deserialize_with = "map_or_empty")]
     pub seasons: Option<BTreeMap<String, Season>>,
     /// RFC 3339.
     pub created_at: Option<String>,
@@ -64,13 +73,46 @@ pub struct Material {
 }
 
 /// A text that some answers write as a number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Text {
     /// The usual form.
     Text(String),
     /// The other one.
     Number(i64),
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyText;
+
+        impl Visitor<'_> for AnyText {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a whole number")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::Text(text.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<Text, E> {
+                Ok(Text::Text(text))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Text, E> {
+                Ok(Text::Number(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Text, E> {
+                let fits = i64::try_from(number);
+                fits.map(Text::Number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+            }
+        }
+
+        deserializer.deserialize_any(AnyText)
+    }
 }
 
 impl Text {
@@ -86,7 +128,7 @@ impl Text {
 
 /// `{"id":610,"title":"AniLibria.TV","type":"voice"}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct RawTranslation {
     /// Translation id.
     pub id: Option<i64>,
@@ -98,7 +140,7 @@ pub struct RawTranslation {
 }
 
 /// `{}` | `"all"` | `{"5":"all","7":["1","2"]}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum BlockedSeasons {
     /// `"all"`.
@@ -109,8 +151,36 @@ pub enum BlockedSeasons {
     Empty(Vec<Option<String>>),
 }
 
+impl<'de> Deserialize<'de> for BlockedSeasons {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyBlock;
+
+        impl<'de> Visitor<'de> for AnyBlock {
+            type Value = BlockedSeasons;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all` or an object of seasons")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(BlockedSeasons::All(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(BlockedSeasons::Seasons)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(BlockedSeasons::Empty)
+            }
+        }
+
+        deserializer.deserialize_any(AnyBlock)
+    }
+}
+
 /// `"all"` or a list of episode numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum BlockedEpisodes {
     /// `"all"`.
@@ -119,20 +189,45 @@ pub enum BlockedEpisodes {
     Episodes(Vec<Text>),
 }
 
+impl<'de> Deserialize<'de> for BlockedEpisodes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyBlock;
+
+        impl<'de> Visitor<'de> for AnyBlock {
+            type Value = BlockedEpisodes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all` or a list of episodes")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(BlockedEpisodes::All(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(BlockedEpisodes::Episodes)
+            }
+        }
+
+        deserializer.deserialize_any(AnyBlock)
+    }
+}
+
 /// One season of a material.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Season {
     /// Player page of the season.
     pub link: Option<String>,
     /// Sometimes present for season 0.
     pub title: Option<String>,
     /// Episode key (as text) → link or object; absent with `with_seasons` only.
+    #[serde(deserialize_with = "map_or_empty")]
     pub episodes: Option<BTreeMap<String, EpisodeValue>>,
 }
 
 /// A link with `with_episodes`, an object with `with_episodes_data`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum EpisodeValue {
     /// Just the link.
@@ -143,9 +238,41 @@ pub enum EpisodeValue {
     Missing(()),
 }
 
+impl<'de> Deserialize<'de> for EpisodeValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyEpisode;
+
+        impl<'de> Visitor<'de> for AnyEpisode {
+            type Value = EpisodeValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a link or an object")
+            }
+
+            fn visit_str<E: Error>(self, link: &str) -> Result<Self::Value, E> {
+                Ok(EpisodeValue::Link(link.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, link: String) -> Result<Self::Value, E> {
+                Ok(EpisodeValue::Link(link))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Ok(EpisodeValue::Missing(()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                EpisodeData::deserialize(MapAccessDeserializer::new(map)).map(EpisodeValue::Data)
+            }
+        }
+
+        deserializer.deserialize_any(AnyEpisode)
+    }
+}
+
 /// The object form of an episode.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct EpisodeData {
     /// The episode's own player page.
     pub link: Option<String>,
@@ -157,7 +284,7 @@ pub struct EpisodeData {
 
 /// Metadata that Kodik joins from other sites. May describe another entry of the franchise; prefer `anime_*`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 #[allow(missing_docs, reason = "the fields are the source's, one to one")]
 pub struct MaterialData {
     pub title: Option<String>,

@@ -2,6 +2,7 @@
 //! (`extract::drift`), which also counts them; nothing here panics or guesses.
 
 pub mod kodik;
+mod shape;
 pub mod shikimori;
 
 use super::ids::SeriesId;

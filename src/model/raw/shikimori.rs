@@ -3,11 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::{number_id, object_only, text_id};
+
+object_only!(GraphAnime, GraphDate, GraphPoster, Genre, Studio, RestAnime, RestImage, Role, RoleSubject);
+
 /// One element of GraphQL `animes(ids: …)`, with the fields that `extract::shikimori` asks for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", remote = "Self")]
 pub struct GraphAnime {
     /// A decimal string.
+    #[serde(deserialize_with = "text_id")]
     pub id: String,
     pub mal_id: Option<String>,
     /// Romaji.
@@ -45,7 +50,7 @@ pub struct GraphAnime {
 
 /// A date with unknown parts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct GraphDate {
     pub year: Option<i64>,
     pub month: Option<i64>,
@@ -56,7 +61,7 @@ pub struct GraphDate {
 
 /// Absolute URLs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", remote = "Self")]
 pub struct GraphPoster {
     pub id: Option<String>,
     pub original_url: Option<String>,
@@ -65,7 +70,7 @@ pub struct GraphPoster {
 
 /// A genre in either API.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Genre {
     /// A number in REST, a string in GraphQL.
     pub id: Option<super::kodik::Text>,
@@ -77,7 +82,7 @@ pub struct Genre {
 
 /// A studio in either API.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Studio {
     /// A number in REST, a string in GraphQL.
     pub id: Option<super::kodik::Text>,
@@ -91,8 +96,9 @@ pub struct Studio {
 
 /// REST `/api/animes/:id`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct RestAnime {
+    #[serde(deserialize_with = "number_id")]
     pub id: i64,
     pub name: Option<String>,
     pub russian: Option<String>,
@@ -142,7 +148,7 @@ pub struct RestAnime {
 
 /// Relative paths; `/assets/globals/missing_*.jpg` is a placeholder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct RestImage {
     pub original: Option<String>,
     pub preview: Option<String>,
@@ -152,7 +158,7 @@ pub struct RestImage {
 
 /// One element of `/api/animes/:id/roles`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Role {
     pub roles: Option<Vec<Option<String>>>,
     pub roles_russian: Option<Vec<Option<String>>>,
@@ -162,8 +168,9 @@ pub struct Role {
 
 /// A character or a person in brief.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct RoleSubject {
+    #[serde(deserialize_with = "number_id")]
     pub id: i64,
     pub name: Option<String>,
     pub russian: Option<String>,
