@@ -4,3 +4,4 @@ pub mod error;
 pub mod http;
 pub mod model;
 pub mod observe;
+pub mod transform;
