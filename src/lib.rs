@@ -7,3 +7,4 @@ pub mod extract;
 pub mod http;
 pub mod model;
 pub mod observe;
+pub mod transform;
