@@ -1,6 +1,9 @@
 //! `parser`: crawls paged anime catalogues politely into a backend import API. See ARCHITECTURE.md.
 
+pub mod backend;
 pub mod error;
 pub mod http;
+pub mod load;
 pub mod model;
 pub mod observe;
+pub mod store;
