@@ -20,8 +20,8 @@ pub enum HttpError {
         /// What the last one died of.
         last: String,
     },
-    /// Nothing but 429.
-    #[error("{service} {endpoint}: still rate-limited after {waited:?}")]
+    /// Nothing but 429, or a 429 that asks for too long a wait.
+    #[error("{service} {endpoint}: still rate-limited after {waited:.1?}{}", asked_text(*asked))]
     Throttled {
         /// Service name.
         service: &'static str,
@@ -29,9 +29,11 @@ pub enum HttpError {
         endpoint: &'static str,
         /// Time spent waiting.
         waited: Duration,
+        /// The wait the service asked for last, if it did.
+        asked: Option<Duration>,
     },
     /// The breaker stayed open for too long.
-    #[error("{service} is down: no answer for {down_for:?} ({last})")]
+    #[error("{service} is down: no answer for {down_for:.1?} ({last})")]
     Down {
         /// Service name.
         service: &'static str,
@@ -49,6 +51,16 @@ pub enum HttpError {
         endpoint: &'static str,
         /// `scheme://host` of the target, nothing more of its URL.
         to: String,
+    },
+    /// A redirect on the same host that is not followed: too many, without a target, or of a POST.
+    #[error("{service} {endpoint}: {reason}")]
+    Redirect {
+        /// Service name.
+        service: &'static str,
+        /// Endpoint name.
+        endpoint: &'static str,
+        /// Which of these.
+        reason: String,
     },
     /// The body is larger than allowed.
     #[error("{service} {endpoint}: body larger than {limit} bytes")]
@@ -70,6 +82,10 @@ pub enum HttpError {
     },
 }
 
+fn asked_text(asked: Option<Duration>) -> String {
+    asked.map(|wait| format!("; it asks to wait {wait:.1?} more")).unwrap_or_default()
+}
+
 impl HttpError {
     /// The service's name.
     pub fn service(&self) -> &'static str {
@@ -78,6 +94,7 @@ impl HttpError {
             | Self::Throttled { service, .. }
             | Self::Down { service, .. }
             | Self::Moved { service, .. }
+            | Self::Redirect { service, .. }
             | Self::TooLarge { service, .. }
             | Self::Invalid { service, .. } => service,
         }
@@ -93,7 +110,9 @@ impl Fault for HttpError {
     fn severity(&self) -> Severity {
         match self {
             Self::Exhausted { .. } | Self::Throttled { .. } | Self::Down { .. } => Severity::Transient,
-            Self::Moved { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => Severity::Permanent,
+            Self::Moved { .. } | Self::Redirect { .. } | Self::TooLarge { .. } | Self::Invalid { .. } => {
+                Severity::Permanent
+            }
         }
     }
 
@@ -117,6 +136,9 @@ impl Fault for HttpError {
             ))),
             Self::Down { .. } | Self::Exhausted { .. } => {
                 Some(Cow::Borrowed("`parser diagnose` shows what is reachable; then `parser run --resume`"))
+            }
+            Self::Redirect { service, .. } => {
+                Some(Cow::Owned(format!("check the path and the scheme in {}_BASE_URL", service.to_uppercase())))
             }
             Self::TooLarge { .. } => Some(Cow::Borrowed("raise HTTP_MAX_BODY_MIB if the answer is genuine")),
             Self::Invalid { .. } => None,

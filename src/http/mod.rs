@@ -1,14 +1,28 @@
 //! The polite client: one [`Service`] per remote service, which owns every limit that service has.
 //!
 //! Order of the layers, outside in: retry → circuit breaker → permits → rate limiter → request. Every attempt,
-//! retries included, therefore pays its permit and its tokens.
+//! retries and redirects included, therefore pays its permit and its tokens.
 
+mod breaker;
+mod call;
+mod circuit;
+mod classify;
 mod error;
+mod hold;
+mod jitter;
+mod limiter;
+mod pace;
 mod policy;
 mod request;
+mod retry;
 mod service;
+mod stats;
+mod transport;
 
+pub use classify::{default as default_classify, retry_after};
 pub use error::HttpError;
+pub use limiter::Limiter;
 pub use policy::{Breaker, Profile, Retry, Timeouts, Window};
 pub use request::{Param, Request, Response, Verdict};
-pub use service::{Service, Stats};
+pub use service::Service;
+pub use stats::Stats;

@@ -1,5 +1,6 @@
 //! What a service allows: rates, permits, time-outs, retries, breaker. Plain values; the layers act on them.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use url::Url;
 use super::{Response, Verdict};
 
 /// Everything the client must know about one service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Profile {
     /// `kodik`, `shikimori`, `backend`: the name in logs, metrics and reports.
     pub name: &'static str,
@@ -30,6 +31,18 @@ pub struct Profile {
     pub max_body: u64,
     /// Judges an answer that arrived whole (any status but 3xx).
     pub classify: fn(&Response) -> Verdict,
+}
+
+/// Without the base URL, which may hold a password.
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Profile")
+            .field("name", &self.name)
+            .field("host", &self.base_url.host_str())
+            .field("windows", &self.windows)
+            .field("permits", &self.permits)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One limit of a service.
@@ -76,7 +89,8 @@ pub struct Retry {
     pub floor: Duration,
     /// No upper bound is longer.
     pub ceiling: Duration,
-    /// No retry starts after this much time since the first attempt (breaker waits not counted).
+    /// No retry starts after this much time, on the wire and in back-off together (waits for the breaker, permits
+    /// and tokens not counted). Also the most that one request waits for 429s.
     pub max_elapsed: Duration,
 }
 
