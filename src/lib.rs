@@ -2,9 +2,12 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod backend;
 pub mod error;
 pub mod extract;
 pub mod http;
+pub mod load;
 pub mod model;
 pub mod observe;
 pub mod transform;
+pub mod store;

@@ -1,0 +1,62 @@
+//! Loading into the catalogue of this process.
+
+use std::path::Path;
+
+use super::LoadError;
+use crate::backend::{BackendError, Catalogue, ImportOutcome};
+use crate::model::{Failure, Outcome, TitleRecord};
+use crate::store::catalogue::{CatalogueStore, SqliteCatalogue};
+
+/// The embedded backend.
+#[derive(Debug)]
+pub struct Embedded {
+    catalogue: Catalogue<SqliteCatalogue>,
+}
+
+impl Embedded {
+    /// Opens (or creates) the catalogue file.
+    pub async fn open(path: &Path, source_name: &str) -> Result<Self, LoadError> {
+        let store = SqliteCatalogue::open(path).await.map_err(BackendError::from)?;
+        Ok(Self::new(Catalogue::new(store, source_name)))
+    }
+
+    /// Loads into an open catalogue.
+    pub fn new(catalogue: Catalogue<SqliteCatalogue>) -> Self {
+        Self { catalogue }
+    }
+
+    /// The catalogue, for counting and dumping.
+    pub fn catalogue(&self) -> &Catalogue<SqliteCatalogue> {
+        &self.catalogue
+    }
+
+    /// `embedded:<id of the catalogue>`.
+    pub fn target(&self) -> String {
+        target(self.catalogue.store().store_id())
+    }
+
+    /// Imports one title. What the ledger knows is not asked: the catalogue itself remembers its fingerprints, and an
+    /// older copy of it put back in place must be brought up to date.
+    pub async fn load(&self, record: &TitleRecord) -> Result<Outcome, LoadError> {
+        match self.catalogue.import(record).await {
+            Ok(ImportOutcome::Unchanged) => Ok(Outcome::Unchanged),
+            Ok(ImportOutcome::Written { change, writes }) => Ok(Outcome::Loaded { change, writes }),
+            Err(error) if error.stops_run() => Err(error.into()),
+            Err(error) => Ok(Outcome::Failed(refused(&error))),
+        }
+    }
+}
+
+pub(super) fn target(store_id: &str) -> String {
+    format!("embedded:{store_id}")
+}
+
+pub(super) fn refused(error: &BackendError) -> Failure {
+    Failure {
+        stage: "embedded".to_owned(),
+        code: "store".to_owned(),
+        reason: crate::error::chain(error),
+        retryable: false,
+        parts: Vec::new(),
+    }
+}
