@@ -1,13 +1,14 @@
 //! `parser`: crawls paged anime catalogues politely into a backend import API. See ARCHITECTURE.md.
 
+pub mod backend;
 pub mod checkpoint;
 pub mod config;
-pub mod backend;
+pub mod crawl;
 pub mod error;
 pub mod extract;
 pub mod http;
 pub mod load;
 pub mod model;
 pub mod observe;
-pub mod transform;
 pub mod store;
+pub mod transform;

@@ -292,21 +292,11 @@ impl IndexLine<'_> {
 }
 
 fn reason_code(status: Status, reason: Option<&str>, retryable: bool) -> Reason {
-    const SKIPS: [SkipReason; 6] = [
-        SkipReason::NoShikimoriId,
-        SkipReason::NotFound,
-        SkipReason::AgeRestricted,
-        SkipReason::Banned,
-        SkipReason::NoMaterials,
-        SkipReason::OverLimit,
-    ];
     match status {
         Status::Done | Status::Unchanged => Reason::None,
         Status::Failed if retryable => Reason::Retryable,
         Status::Failed => Reason::Permanent,
-        Status::Skipped => {
-            SKIPS.into_iter().find(|skip| Some(skip.as_str()) == reason).map_or(Reason::Other, Reason::Skip)
-        }
+        Status::Skipped => reason.and_then(SkipReason::named).map_or(Reason::Other, Reason::Skip),
     }
 }
 

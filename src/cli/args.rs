@@ -94,8 +94,8 @@ pub struct RunArgs {
     pub max_pages: Option<u32>,
 
     /// Process at most this many titles.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub limit: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
 
     /// Write nothing anywhere; print what would change, field by field.
     #[arg(long)]

@@ -115,10 +115,13 @@ fn sandbox_command(args: sandbox::SandboxArgs) -> Exit {
 
 /// Prints an error with its causes and its hint, without secrets; gives the exit code of the party that has to act.
 fn complain<E: Fault + 'static>(error: &E, redactor: &Redactor) -> Exit {
-    let text = chain(error);
-    eprintln!("error: {}", redactor.redact(&text));
-    if let Some(hint) = error.hint() {
-        eprintln!("hint: {}", redactor.redact(&hint));
-    }
+    complain_text(&chain(error), error.hint().as_deref(), redactor);
     Exit::of(error.party())
+}
+
+fn complain_text(text: &str, hint: Option<&str>, redactor: &Redactor) {
+    eprintln!("error: {}", redactor.redact(text));
+    if let Some(hint) = hint {
+        eprintln!("hint: {}", redactor.redact(hint));
+    }
 }

@@ -10,8 +10,10 @@ use crate::checkpoint::{Checkpoint, StatePaths};
 use crate::config::{Layers, LogFormat, Needs, Settings};
 use crate::crawl::{Crawl, CrawlError, End, Mode, Options, ReportWriter, Services, Silent, Stop, Summary, Watch};
 use crate::error::Fault;
-use crate::extract::{Drift, Kodik, KodikOptions, Shikimori, ShikimoriOptions, Sources, shikimori};
-use crate::load::{Contract, DryRun, Embedded, Loader};
+use crate::extract::{Drift, Kodik, KodikOptions, Shikimori, ShikimoriOptions, Sources};
+use crate::load::contract::{self, Contract};
+use crate::load::{DryRun, Embedded, Loader};
+use crate::store::sent::Sent;
 use crate::model::SeriesId;
 use crate::observe::logging::{self, LogOptions};
 use crate::observe::metrics::Metrics;
@@ -77,8 +79,7 @@ pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit 
     let bars = Bars::new();
     let watch: &dyn Watch = if show_bars { &bars } else { &Silent };
     let stop = Stop::default();
-    let previews = std::rc::Rc::new(RefCell::new(summary::Previews::default()));
-    let built = runtime.block_on(build(&args, mode, &settings, &paths, watch, &stop, &previews));
+    let built = runtime.block_on(build(&args, mode, &settings, &paths, watch, &stop));
     let crawl = match built {
         Ok(crawl) => crawl,
         Err(trouble) => return complain_about(trouble.as_ref(), &redactor),
@@ -98,7 +99,7 @@ pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit 
         eprintln!("stopped at once; what was not marked is loaded again by `parser run --resume`");
         return signal.unwrap_or(Exit::Interrupted);
     };
-    summary::print(&result, &args, &settings, &paths, &previews.borrow(), &redactor);
+    summary::print(&result, &args, &settings, &paths, &redactor);
     exit_of(&result, signal)
 }
 
@@ -197,7 +198,6 @@ async fn build<'a>(
     paths: &StatePaths,
     progress: &'a dyn Watch,
     stop: &Stop,
-    previews: &std::rc::Rc<RefCell<summary::Previews>>,
 ) -> Result<Crawl<'a>, Trouble> {
     let mut options = Options::new(mode, settings);
     options.resume = args.resume;
@@ -214,13 +214,15 @@ async fn build<'a>(
         Checkpoint::open(paths, now, &command_line(args)).map_err(boxed)?
     };
     let landing = match (args.dry_run, args.from_landing) {
-        (false, _) => Landing::open(&paths.landing).await.map_err(boxed)?,
-        (true, true) => Landing::open_read_only(&paths.landing).await.map_err(boxed)?,
-        (true, false) => Landing::open_temporary().await.map_err(boxed)?,
+        (false, _) => Landing::open(&paths.landing).map_err(boxed)?,
+        (true, true) => Landing::open_read_only(&paths.landing)
+            .map_err(boxed)?
+            .ok_or_else(|| boxed(CrawlError::NothingLanded { path: paths.landing.clone() }))?,
+        (true, false) => Landing::open_temp().map_err(boxed)?,
     };
     let services = Services::new(settings).map_err(boxed)?;
     let drift = Drift::default();
-    let loader = loader(args, settings, paths, &services, previews).await?;
+    let loader = loader(args, settings, paths, &services).await?;
     let sources = match (&settings.kodik.token, args.from_landing) {
         (Some(token), false) => {
             let mut kodik = KodikOptions::new(settings.kodik.base_url.clone());
@@ -254,4 +256,68 @@ async fn build<'a>(
         services: services.all().cloned().collect(),
         failures: RefCell::default(),
     })
+}
+
+async fn loader(
+    args: &RunArgs,
+    settings: &Settings,
+    paths: &StatePaths,
+    services: &Services,
+) -> Result<Loader, Trouble> {
+    let source_name = settings.source_name.clone();
+    let json = args.json;
+    let show = move |preview: crate::load::Preview| summary::preview(&preview, json);
+    match (&settings.backend, &services.backend, args.dry_run) {
+        (Some(backend), _, true) => {
+            DryRun::contract(&backend.base_url, &source_name, &paths.sent, Box::new(show)).map(Loader::DryRun)
+        }
+        (_, _, true) => DryRun::embedded(&paths.catalog, &source_name, Box::new(show)).await.map(Loader::DryRun),
+        (Some(backend), Some(service), false) => Sent::open(&paths.sent).map_err(Into::into).and_then(|sent| {
+            Contract::new(contract::Settings {
+                service: service.clone(),
+                token: backend.token.clone(),
+                source_name,
+                concurrency: settings.concurrency,
+                sent,
+            })
+            .map(Loader::Contract)
+        }),
+        _ => Embedded::open(&paths.catalog, &source_name).await.map(Loader::Embedded),
+    }
+    .map_err(boxed)
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let transform = &settings.transform;
+    let base = &settings.shikimori.base_url;
+    Rules {
+        // Names that are no language were refused with the settings.
+        title_preference: transform.title_languages.iter().filter_map(|name| name.parse().ok()).collect(),
+        genre_language: if transform.genres_in_russian { Language::Russian } else { Language::English },
+        translation_priorities: transform.translation_priorities.iter().filter_map(|name| name.parse().ok()).collect(),
+        excluded_translations: transform.translations_excluded.iter().filter_map(|name| name.parse().ok()).collect(),
+        include_specials: transform.include_specials,
+        include_joined: transform.include_joined,
+        shikimori_asset_base: base.origin().ascii_serialization(),
+    }
+}
+
+/// What `parser state show` and a second run say about who holds the lock.
+fn command_line(args: &RunArgs) -> String {
+    let mode = args.mode.map_or("resume", |mode| match mode {
+        ModeArg::Full => "full",
+        ModeArg::Incremental => "incremental",
+        ModeArg::Ongoing => "ongoing",
+        ModeArg::One => "one",
+    });
+    format!("parser run ({mode})")
+}
+
+fn boxed<E: Fault + 'static>(error: E) -> Trouble {
+    Box::new(error)
+}
+
+fn complain_about(trouble: &dyn Fault, redactor: &Redactor) -> Exit {
+    super::complain_text(&trouble.to_string(), trouble.hint().as_deref(), redactor);
+    Exit::of(trouble.party())
 }

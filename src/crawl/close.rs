@@ -19,9 +19,14 @@ impl Crawl<'_> {
             return Ok(run);
         }
         let landed = match self.view(&run) {
-            View::Landed if run.from_landing => self.landing.finished_listing().await? == Some(run.generation),
-            View::Landed => self.landing.position(run.seq).await?.finished,
-            View::Search => self.landing.collection(run.seq).await?.finished,
+            View::Landed => self
+                .landing
+                .listing()
+                .await?
+                .is_some_and(|listing| listing.finished && listing.generation == run.generation),
+            View::Search => {
+                self.landing.collect_position(&run.id.to_string()).await?.is_some_and(|position| position.finished)
+            }
         };
         if landed {
             return Ok(run);
@@ -58,7 +63,8 @@ impl Crawl<'_> {
         }
         summary.target = self.loader.target();
         summary.drift = self.drift.summary();
-        summary.services = self.services.iter().map(|service| ServiceLine::new(service.name(), &service.stats())).collect();
+        summary.services =
+            self.services.iter().map(|service| ServiceLine::new(service.name(), &service.stats())).collect();
         if let Err(error) = self.loader.close().await
             && !matches!(summary.end, End::Failed(_))
         {
@@ -81,10 +87,10 @@ impl Crawl<'_> {
         if self.view(run) == View::Landed {
             let nameless = self.landing.without_series_count().await?;
             summary.titles.count_skipped(SkipReason::NoShikimoriId, nameless);
-            let rejected = self.landing.rejected(FailureLine::MAX).await?;
-            summary.titles.extracted += rejected.count;
-            summary.titles.failed += rejected.count;
-            for reject in rejected.first {
+            let rejected = self.landing.rejected(run.generation).await?;
+            summary.titles.extracted += rejected.len() as u64;
+            summary.titles.failed += rejected.len() as u64;
+            for reject in rejected.into_iter().take(FailureLine::MAX) {
                 let id = reject.id.unwrap_or_else(|| "without id".to_owned());
                 let reason = format!("kodik/bad_material: material {id}: {}", reject.reason);
                 summary.failures.push(FailureLine { series: None, title: String::new(), reason });
@@ -96,7 +102,7 @@ impl Crawl<'_> {
         let watermark = self.checkpoint.run().and_then(|run| run.watermark_candidate).filter(|_| moves_watermark);
         let exit = u8::from(summary.failed() > 0);
         self.checkpoint.finish_run(exit, watermark, Timestamp::now()).await?;
-        self.landing.forget_collection(run.seq).await?;
+        self.landing.keep_pending_of(&run.id.to_string()).await?;
         Ok(())
     }
 }

@@ -6,29 +6,31 @@ use crate::checkpoint::{RunMode, RunState, Status};
 use crate::extract::{Cursor, Order, RepeatGuard};
 use crate::model::SeriesId;
 use crate::observe::events;
+use crate::store::landing::CollectPosition;
 
-use super::listing::{next_page, newest};
+use super::listing::newest;
 use super::{Crawl, CrawlError, Flow, PhaseKind};
 
 impl Crawl<'_> {
     /// Collects the ids of the run's titles into the landing.
     pub(super) async fn collect_ids(&self, run: &RunState) -> Result<Flow, CrawlError> {
         match run.mode {
-            RunMode::One => {
-                let ids: Vec<_> = run.source_id.into_iter().collect();
-                self.landing.add_pending(run.seq, &ids, run.last_page, None).await?;
-                Ok(Flow::Done)
-            }
+            RunMode::One => self.collect_all(run, run.source_id.into_iter().collect()).await,
             RunMode::Ongoing => {
                 let now = Timestamp::now();
-                let ids = self.checkpoint.select(|_, entry| entry.wants_refresh(now));
-                let ids: Vec<_> = ids.into_iter().map(|(id, _)| id).collect();
-                self.landing.add_pending(run.seq, &ids, run.last_page, None).await?;
-                Ok(Flow::Done)
+                let due = self.checkpoint.select(|_, entry| entry.wants_refresh(now));
+                self.collect_all(run, due.into_iter().map(|(id, _)| id).collect()).await
             }
             RunMode::Incremental => self.collect_pages(run, Order::NewestFirst).await,
             RunMode::Full => self.collect_pages(run, Order::OldestFirst).await,
         }
+    }
+
+    /// Ids that are known without asking anybody.
+    async fn collect_all(&self, run: &RunState, ids: Vec<SeriesId>) -> Result<Flow, CrawlError> {
+        let position = CollectPosition { finished: true, ..CollectPosition::default() };
+        self.landing.commit_pending(&run.id.to_string(), ids, position).await?;
+        Ok(Flow::Done)
     }
 
     /// Walks pages: newest change first down to the watermark, or the first `--max-pages` of the whole list.
@@ -38,7 +40,8 @@ impl Crawl<'_> {
             RunMode::Incremental => self.checkpoint.watermark().and_then(|text| text.parse::<Timestamp>().ok()),
             _ => None,
         };
-        let mut position = self.landing.collection(run.seq).await?;
+        let run_id = run.id.to_string();
+        let mut position = self.landing.collect_position(&run_id).await?.unwrap_or_default();
         let mut guard = RepeatGuard::default();
         let mut materials = 0;
         self.progress.phase(PhaseKind::Listing, 0, None);
@@ -47,13 +50,13 @@ impl Crawl<'_> {
             let page = tokio::select! {
                 biased;
                 () = self.stop.requested() => return Ok(Flow::Stopped),
-                page = next_page(sources, cursor.as_ref(), order) => page,
+                page = sources.kodik.list_page(cursor.as_ref(), order) => page,
             };
             let page = match page {
                 Err(error) if error.is_bad_cursor() && position.page > 0 => {
                     events::cursor_refused(position.page);
                     // Ids are a set, so walking the first pages again adds nothing twice.
-                    position = Default::default();
+                    position = CollectPosition::default();
                     guard = RepeatGuard::default();
                     continue;
                 }
@@ -71,24 +74,29 @@ impl Crawl<'_> {
                 matches!((updated, watermark), (Some(updated), Some(watermark)) if updated < watermark)
             };
             let reached = page.materials.iter().any(|material| is_old(material.updated_at.as_deref()));
-            let last = reached || run.max_pages.is_some_and(|max| number >= max);
-            let ids: Vec<SeriesId> = page
+            let last = reached || run.max_pages.is_some_and(|max| number >= u64::from(max));
+            let mut ids: Vec<SeriesId> = page
                 .materials
                 .iter()
                 .filter(|material| !is_old(material.updated_at.as_deref()))
                 .filter_map(|material| material.series)
                 .collect();
-            let next = if last { None } else { page.next.as_ref().map(|next| next.as_str().to_owned()) };
-            position = self.landing.add_pending(run.seq, &ids, number, next).await?;
+            position = CollectPosition {
+                page: number,
+                finished: last || page.next.is_none(),
+                cursor: page.next.as_ref().filter(|_| !last).map(|next| next.as_str().to_owned()),
+                mark: newest(&page).max(position.mark),
+            };
+            if position.finished && run.mode == RunMode::Incremental {
+                // A title that failed before is below the watermark by now and would never be seen again.
+                let failed = self.checkpoint.select(|_, entry| entry.status() == Status::Failed);
+                ids.extend(failed.into_iter().map(|(id, _)| id));
+            }
+            self.landing.commit_pending(&run_id, ids, position.clone()).await?;
             fail::fail_point!("crawl.collect.landed");
-            self.checkpoint.finish_page(number, position.cursor.clone(), newest(&page)).await?;
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            self.checkpoint.finish_page(number, position.cursor.clone(), position.mark.clone()).await?;
             self.progress.page(number, materials, None);
-        }
-        if run.mode == RunMode::Incremental {
-            // A title that failed before is below the watermark by now and would never be seen again.
-            let failed = self.checkpoint.select(|_, entry| entry.status() == Status::Failed);
-            let failed: Vec<_> = failed.into_iter().map(|(id, _)| id).collect();
-            self.landing.add_pending(run.seq, &failed, position.page, None).await?;
         }
         Ok(Flow::Done)
     }

@@ -88,12 +88,7 @@ fn landed_page(number: u64, page: ListPage) -> LandedPage {
 
 /// A material as it is landed.
 pub(super) fn landed_material(material: RawMaterial) -> LandedMaterial {
-    LandedMaterial {
-        id: material.id,
-        series: material.series,
-        updated_at: material.updated_at,
-        raw: material.raw,
-    }
+    LandedMaterial { id: material.id, series: material.series, updated_at: material.updated_at, raw: material.raw }
 }
 
 /// The newest `updated_at` of a page; RFC 3339 in UTC sorts as text.

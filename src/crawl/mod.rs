@@ -157,11 +157,10 @@ impl Crawl<'_> {
         spec.limit = self.options.limit;
         spec.from_landing = self.options.from_landing;
         if self.options.from_landing {
-            let listing = self.landing.finished_listing().await?;
-            let Some(generation) = listing else {
+            let Some(listing) = self.landing.listing().await?.filter(|listing| listing.finished) else {
                 return Err(CrawlError::NothingLanded { path: self.landing.path().to_owned() });
             };
-            spec.generation = generation;
+            spec.generation = listing.generation;
         }
         Ok(spec)
     }

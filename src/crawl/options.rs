@@ -50,7 +50,7 @@ pub struct Options {
     /// List at most this many pages.
     pub max_pages: Option<u32>,
     /// Process at most this many titles.
-    pub limit: Option<u64>,
+    pub limit: Option<u32>,
     /// Ask no source; use what is landed.
     pub from_landing: bool,
     /// The state is a scratch copy and nothing may be written for good.

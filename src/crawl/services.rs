@@ -28,7 +28,8 @@ impl Services {
     /// # Errors
     /// A client that cannot be built (TLS).
     pub fn new(settings: &Settings) -> Result<Self, HttpError> {
-        let global = settings.global_rate.map(|rate| Arc::new(Limiter::new(&[bucket(rate)])));
+        let global =
+            settings.global_rate.map(|rate| Limiter::new("all services", &[bucket(rate)]).map(Arc::new)).transpose()?;
         let build = |name, base_url: &Url, windows, permits, classify: fn(&Response) -> Verdict| {
             Service::new(profile(&settings.http, name, base_url, windows, permits, classify), global.clone())
         };
@@ -51,7 +52,7 @@ impl Services {
             )?,
             shikimori: build(
                 "shikimori",
-                &shikimori::normalise_base(&settings.shikimori.base_url),
+                &shikimori::normalise_base(settings.shikimori.base_url.clone()),
                 windows,
                 settings.concurrency,
                 shikimori::classify,

@@ -19,7 +19,7 @@ use crate::http;
 use crate::model::raw::{RawMetadata, RawTitle};
 use crate::model::{Failure, Outcome, SeriesId, SkipReason, TitleRecord};
 use crate::observe::events;
-use crate::store::landing::{LandedMetadata, RawRow};
+use crate::store::landing::{LandedMaterial, LandedMetadata, LandedOrigin};
 use crate::transform;
 
 use super::fetch::{BATCH, Metadata, Prepared};
@@ -28,6 +28,9 @@ use super::{Crawl, CrawlError, FailureLine, FailureStreak, Flow, PhaseKind, Stop
 
 /// How long titles in flight may take to finish after a stop; later they are dropped and loaded again next time.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Ids read from the landing at once.
+const PAGE: u32 = 500;
 
 /// A title that is whole, or why it is not.
 enum Fetch {
@@ -40,7 +43,7 @@ impl Crawl<'_> {
     /// Loads every title of the run that it has not finished yet.
     pub(super) async fn load_titles(&self, run: &RunState, tally: &RefCell<Tally>) -> Result<Flow, CrawlError> {
         let total = self.titles_of(run).await?;
-        let total = run.limit.map_or(total, |limit| total.min(limit));
+        let total = run.limit.map_or(total, |limit| total.min(limit.into()));
         self.progress.phase(PhaseKind::Titles, run.counters.extracted.min(total), Some(total));
 
         let (sender, prepared) = mpsc::channel(1);
@@ -71,17 +74,19 @@ impl Crawl<'_> {
         let mut ended = Ok(());
         let mut streak = FailureStreak::new(self.options.max_consecutive_errors);
         {
-            let over = async { tokio::select! { () = self.stop.requested() => (), () = halt.requested() => () } };
+            let over = async {
+                tokio::select! { () = self.stop.requested() => (), () = halt.requested() => () }
+            };
             let patience = async {
                 tokio::select! { () = self.stop.requested() => (), () = halt.requested() => () }
                 tokio::time::sleep(GRACE).await;
             };
-            let mut outcomes = stream::poll_fn(|context| prepared.poll_recv(context))
+            let outcomes = stream::poll_fn(|context| prepared.poll_recv(context))
                 .flat_map(stream::iter)
                 .take_until(over)
                 .map(|title| self.one_title(run, title, tally))
                 .buffer_unordered(self.options.concurrency);
-            tokio::pin!(patience);
+            tokio::pin!(patience, outcomes);
             while let Some(outcome) = tokio::select! {
                 biased;
                 outcome = outcomes.next() => outcome,
@@ -104,20 +109,20 @@ impl Crawl<'_> {
     async fn titles_of(&self, run: &RunState) -> Result<u64, CrawlError> {
         Ok(match self.view(run) {
             View::Landed => self.landing.series_count().await?,
-            View::Search => self.landing.pending_count(run.seq).await?,
+            View::Search => self.landing.pending_count(&run.id.to_string()).await?,
         })
     }
 
     async fn ids_after(&self, run: &RunState, after: Option<SeriesId>) -> Result<Vec<SeriesId>, CrawlError> {
         Ok(match self.view(run) {
-            View::Landed => self.landing.series_ids(after, BATCH).await?,
-            View::Search => self.landing.pending(run.seq, after, BATCH).await?,
+            View::Landed => self.landing.series_ids(after, PAGE).await?,
+            View::Search => self.landing.pending(&run.id.to_string(), after, PAGE).await?,
         })
     }
 
     /// Walks the run's titles in the order of their ids and prepares those that are not done, 50 at a time.
     async fn prepare_all(&self, run: &RunState, sender: &mpsc::Sender<Vec<Prepared>>) -> Result<(), CrawlError> {
-        let mut left = run.limit.map_or(u64::MAX, |limit| limit.saturating_sub(run.counters.extracted));
+        let mut left = run.limit.map_or(u64::MAX, |limit| u64::from(limit).saturating_sub(run.counters.extracted));
         let mut after = None;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -231,7 +236,9 @@ impl Crawl<'_> {
         // The landing's raw payloads and the parsed ones are not needed while the backend works.
         drop(raw);
         fail::fail_point!("crawl.title.transformed");
-        let outcome = self.loader.load(&record).await?;
+        let known = self.checkpoint.known_fingerprint(record.series.id);
+        let known = known.map(|bytes| format!("{:032x}", u128::from_be_bytes(bytes)));
+        let outcome = self.loader.load(&record, known.as_deref()).await?;
         Ok((Some(record), outcome))
     }
 
@@ -251,7 +258,7 @@ impl Crawl<'_> {
         };
         let rows = match prepared.materials {
             Some(rows) => rows,
-            None => match self.search(run, id).await? {
+            None => match self.search(id).await? {
                 Ok(rows) => rows,
                 Err(failure) => return Ok(Fetch::Failed(failure)),
             },
@@ -278,18 +285,18 @@ impl Crawl<'_> {
     }
 
     fn parse_metadata(&self, row: &LandedMetadata) -> Result<RawMetadata, Failure> {
-        let parsed = match row {
-            LandedMetadata::GraphQl(raw) => {
-                parse_graph(raw, &self.drift).map(|anime| RawMetadata::GraphQl(Box::new(anime)))
+        let parsed = match row.origin {
+            LandedOrigin::GraphQl => {
+                parse_graph(&row.raw, &self.drift).map(|anime| RawMetadata::GraphQl(Box::new(anime)))
             }
-            LandedMetadata::Rest(raw) => parse_rest(raw, &self.drift).map(|anime| RawMetadata::Rest(Box::new(anime))),
-            LandedMetadata::Absent(_) => return Ok(RawMetadata::MaterialDataOnly),
+            LandedOrigin::Rest => parse_rest(&row.raw, &self.drift).map(|anime| RawMetadata::Rest(Box::new(anime))),
+            LandedOrigin::Absent(_) => return Ok(RawMetadata::MaterialDataOnly),
         };
         parsed.map_err(|error| failed("shikimori", "bad_metadata", chain(&error), false))
     }
 
     /// The title's materials by a search of its own; landed, so that `--from-landing` sees them, too.
-    async fn search(&self, run: &RunState, id: SeriesId) -> Result<Result<Vec<RawRow>, Failure>, CrawlError> {
+    async fn search(&self, id: SeriesId) -> Result<Result<Vec<LandedMaterial>, Failure>, CrawlError> {
         let Some(sources) = &self.sources else { return Ok(Ok(self.landing.materials(id).await?)) };
         let found = match sources.kodik.search(id).await {
             Ok(found) => found,
@@ -303,8 +310,9 @@ impl Crawl<'_> {
             return Ok(Err(failed("kodik", "bad_material", reject.reason.clone(), false)));
         }
         let rows: Vec<_> = found.materials.into_iter().map(super::listing::landed_material).collect();
-        self.landing.put_search(run.seq, id, &rows).await?;
-        Ok(Ok(rows.into_iter().map(|row| RawRow { id: row.id, raw: row.raw }).collect()))
+        // Bytes are shared, so the copy costs nothing.
+        self.landing.put_search(id, rows.clone()).await?;
+        Ok(Ok(rows))
     }
 
     /// The title's characters, when the settings ask for them.
@@ -316,13 +324,14 @@ impl Crawl<'_> {
         if !self.options.fetch_characters {
             return Ok(Ok(None));
         }
+        let run_id = run.id.to_string();
         let landed = self.landing.roles(id).await?;
         let raw = match (landed, &self.sources) {
-            (Some(row), sources) if sources.is_none() || row.run == run.seq => row.raw,
+            (Some((by, raw)), sources) if sources.is_none() || by == run_id => raw,
             (_, None) => return Ok(Ok(None)),
             (_, Some(sources)) => match sources.shikimori.roles(id).await {
                 Ok(raw) => {
-                    self.landing.put_roles(run.seq, id, raw.clone(), Timestamp::now()).await?;
+                    self.landing.put_roles(&run_id, id, raw.clone()).await?;
                     raw
                 }
                 Err(error) if error.is_fatal() => return Err(error.into()),
@@ -347,7 +356,7 @@ impl Crawl<'_> {
             entry.airing = Airing::from(record.series.status);
             entry.next_episode_at = signals.next_episode_at;
             if matches!(outcome, Outcome::Loaded { .. } | Outcome::Unchanged) {
-                entry.fingerprint = Some(record.fingerprint());
+                entry.fingerprint = u128::from_str_radix(&record.fingerprint(), 16).ok().map(u128::to_be_bytes);
             }
         } else if let Some(known) = self.checkpoint.entry(id) {
             // What an earlier run learnt still decides whether `ongoing` looks at the title again.

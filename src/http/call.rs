@@ -97,6 +97,7 @@ impl Ready {
     pub(super) fn sent(&self) -> u32 {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.sent += 1;
+        super::attempts::count();
         progress.sent
     }
 }

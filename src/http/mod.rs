@@ -3,6 +3,7 @@
 //! Order of the layers, outside in: retry → circuit breaker → permits → rate limiter → request. Every attempt,
 //! retries and redirects included, therefore pays its permit and its tokens.
 
+mod attempts;
 mod breaker;
 mod call;
 mod circuit;
@@ -19,6 +20,7 @@ mod service;
 mod stats;
 mod transport;
 
+pub use attempts::count_attempts;
 pub use classify::{default as default_classify, retry_after};
 pub use error::HttpError;
 pub use limiter::Limiter;

@@ -103,6 +103,15 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::NoShikimoriId, Self::NotFound, Self::AgeRestricted, Self::Banned, Self::NoMaterials];
+
+    /// The reason of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// The name in reports, metrics and state files.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -75,6 +75,17 @@ impl Landing {
         self.count("SELECT count(*) FROM material").await
     }
 
+    /// Materials that this listing has landed so far.
+    pub async fn material_count_of(&self, generation: u64) -> Result<u64, StoreError> {
+        self.database
+            .read(move |connection| {
+                connection
+                    .prepare_cached("SELECT count(*) FROM material WHERE generation = ?1")?
+                    .query_row([signed(generation)?], |row| unsigned(row, 0))
+            })
+            .await
+    }
+
     /// Materials without a usable title id.
     pub async fn without_series_count(&self) -> Result<u64, StoreError> {
         self.count("SELECT count(*) FROM material WHERE series_id IS NULL").await

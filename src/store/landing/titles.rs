@@ -1,11 +1,12 @@
 //! What is landed of single titles: materials, metadata, roles; and the ids a run still has to visit.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::listing::{material, put_materials};
 use super::{CollectPosition, LandedMaterial, LandedMetadata, LandedOrigin, Landing, points};
-use crate::model::SeriesId;
+use crate::model::{SeriesId, SkipReason};
 use crate::store::StoreError;
 use crate::store::sqlite::{CrashPoints, signed, unsigned};
 
@@ -59,7 +60,6 @@ impl Landing {
 
     /// Lands metadata of several titles in one transaction.
     pub async fn put_metadata(&self, rows: Vec<LandedMetadata>) -> Result<(), StoreError> {
-        let now = jiff::Timestamp::now().as_millisecond();
         self.database
             .write(METADATA, move |connection| {
                 let mut insert = connection.prepare_cached(
@@ -70,9 +70,10 @@ impl Landing {
                     let (origin, reason) = match &row.origin {
                         LandedOrigin::GraphQl => ("graphql", None),
                         LandedOrigin::Rest => ("rest", None),
-                        LandedOrigin::Absent(reason) => ("absent", Some(reason)),
+                        LandedOrigin::Absent(reason) => ("absent", Some(reason.as_str())),
                     };
-                    insert.execute(params![signed(row.series.0)?, row.run_id, origin, reason, &row.raw[..], now])?;
+                    let at = row.fetched_at.as_millisecond();
+                    insert.execute(params![signed(row.series.0)?, row.run_id, origin, reason, &row.raw[..], at])?;
                 }
                 Ok(())
             })
@@ -89,24 +90,6 @@ impl Landing {
                     found.extend(metadata(connection, id)?);
                 }
                 Ok(found)
-            })
-            .await
-    }
-
-    /// Which of these titles have metadata that this very run has fetched.
-    pub async fn metadata_fresh(&self, run_id: &str, series: &[SeriesId]) -> Result<Vec<SeriesId>, StoreError> {
-        let (run_id, series) = (run_id.to_owned(), series.to_vec());
-        self.database
-            .read(move |connection| {
-                let mut query =
-                    connection.prepare_cached("SELECT 1 FROM metadata WHERE series_id = ?1 AND run_id = ?2")?;
-                let mut fresh = Vec::with_capacity(series.len());
-                for id in series {
-                    if query.exists(params![signed(id.0)?, run_id])? {
-                        fresh.push(id);
-                    }
-                }
-                Ok(fresh)
             })
             .await
     }
@@ -269,15 +252,20 @@ fn materials(connection: &Connection, series: SeriesId) -> rusqlite::Result<Vec<
 
 fn metadata(connection: &Connection, series: SeriesId) -> rusqlite::Result<Option<LandedMetadata>> {
     connection
-        .prepare_cached("SELECT run_id, origin, reason, raw FROM metadata WHERE series_id = ?1")?
+        .prepare_cached("SELECT run_id, origin, reason, raw, fetched_at FROM metadata WHERE series_id = ?1")?
         .query_row([signed(series.0)?], |row| {
             let origin = match row.get_ref(1)?.as_str()? {
                 "graphql" => LandedOrigin::GraphQl,
                 "rest" => LandedOrigin::Rest,
-                _ => LandedOrigin::Absent(row.get::<_, Option<String>>(2)?.unwrap_or_default()),
+                _ => {
+                    let reason = row.get::<_, Option<String>>(2)?;
+                    let reason = reason.as_deref().and_then(SkipReason::named);
+                    LandedOrigin::Absent(reason.unwrap_or(SkipReason::NotFound))
+                }
             };
             let raw = row.get::<_, Vec<u8>>(3)?.into();
-            Ok(LandedMetadata { series, run_id: row.get(0)?, origin, raw })
+            let fetched_at = Timestamp::from_millisecond(row.get(4)?).unwrap_or(Timestamp::UNIX_EPOCH);
+            Ok(LandedMetadata { series, run_id: row.get(0)?, origin, raw, fetched_at })
         })
         .optional()
 }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::model::{MaterialId, SeriesId};
+use jiff::Timestamp;
+
+use crate::model::{MaterialId, SeriesId, SkipReason};
 
 /// How far a listing of the whole catalogue stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,8 +71,8 @@ pub enum LandedOrigin {
     GraphQl,
     /// REST `/api/animes/:id`.
     Rest,
-    /// The source hides the title or has none, for the given reason (`not_found`, `age_restricted`, `banned`).
-    Absent(String),
+    /// The source hides the title or has none, for the given reason.
+    Absent(SkipReason),
 }
 
 /// Metadata of one title, byte for byte.
@@ -84,6 +86,8 @@ pub struct LandedMetadata {
     pub origin: LandedOrigin,
     /// The JSON object; for an absent title the body of the refusal.
     pub raw: Bytes,
+    /// When it was fetched, to the millisecond.
+    pub fetched_at: Timestamp,
 }
 
 /// How far a run that collects title ids stands.
