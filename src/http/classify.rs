@@ -12,12 +12,11 @@ use super::{Response, Verdict};
 /// errors are tried again; gateway errors mean that the service is not there.
 pub fn default(response: &Response) -> Verdict {
     match response.status.as_u16() {
-        408 => Verdict::Retry(reason(response.status)),
         429 => Verdict::Throttled(retry_after(&response.headers, Timestamp::now())),
         502..=504 | 520..=530 => Verdict::Outage(reason(response.status)),
         // Asking for the same thing again cannot help.
         501 | 505 => Verdict::Done,
-        500.. => Verdict::Retry(reason(response.status)),
+        408 | 500.. => Verdict::Retry(reason(response.status)),
         _ => Verdict::Done,
     }
 }
@@ -26,14 +25,16 @@ fn reason(status: StatusCode) -> String {
     format!("status {status}")
 }
 
+/// RFC 2822 contains the one date format that HTTP allows to send.
+static DATES: DateTimeParser = DateTimeParser::new();
+
 /// The wait that `Retry-After` asks for, whether it says seconds or a date. A date in the past is no wait.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    static PARSER: DateTimeParser = DateTimeParser::new();
-    let date = PARSER.parse_timestamp(text).ok()?;
+    let date = DATES.parse_timestamp(text).ok()?;
     Some(Duration::try_from(date.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
@@ -52,9 +53,9 @@ mod tests {
 
     #[test]
     fn retry_after_takes_seconds_and_dates() {
-        assert_eq!(asked("120"), Some(Duration::from_secs(120)));
+        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
         assert_eq!(asked(" 0 "), Some(Duration::ZERO));
-        assert_eq!(asked("Wed, 21 Oct 2026 07:30:00 GMT"), Some(Duration::from_secs(120)));
+        assert_eq!(asked("Wed, 21 Oct 2026 07:30:00 GMT"), Some(Duration::from_mins(2)));
         assert_eq!(asked("Wed, 21 Oct 2026 07:20:00 GMT"), Some(Duration::ZERO));
         assert_eq!(asked("99999999999999999999"), None);
         assert_eq!(asked("-5"), None);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// Shortest wait after a 429 of a service that neither says how long nor counts in windows.
 const BLIND_FLOOR: Duration = Duration::from_secs(1);
 /// No blind wait is longer.
-const BLIND_CEILING: Duration = Duration::from_secs(60);
+const BLIND_CEILING: Duration = Duration::from_mins(1);
 /// Added to every wait (times a random number), so that not all runs of a machine come back in one instant.
 const JITTER: Duration = Duration::from_millis(250);
 
@@ -61,7 +61,7 @@ impl Hold {
             (None, Some(longest)) => *longest + jitter,
             (None, None) => {
                 let upper = BLIND_FLOOR.saturating_mul(2u32.saturating_pow(step.min(16) + 1)).min(BLIND_CEILING);
-                BLIND_FLOOR + (upper - BLIND_FLOOR).mul_f64(random)
+                BLIND_FLOOR + upper.saturating_sub(BLIND_FLOOR).mul_f64(random)
             }
         }
     }
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     #[test]
     fn the_next_window_is_aligned_to_the_epoch() {

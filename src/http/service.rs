@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderValue;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tower::limit::ConcurrencyLimit;
@@ -16,7 +19,7 @@ use super::pace::{Pace, Paced};
 use super::policy::Breaker;
 use super::retry::Retries;
 use super::stats::{Counters, Stats};
-use super::transport::Transport;
+use super::transport::{Transport, without_credentials};
 use super::{HttpError, Profile, Request, Response};
 
 /// A remote service; clones share every limit.
@@ -35,7 +38,9 @@ struct Inner {
 
 impl Service {
     /// Builds the client and its layers. `global` (if any) is an additional limit shared by several services.
-    pub fn new(profile: Profile, global: Option<Arc<Limiter>>) -> Result<Self, HttpError> {
+    pub fn new(mut profile: Profile, global: Option<Arc<Limiter>>) -> Result<Self, HttpError> {
+        let authorization = basic_auth(&profile.base_url);
+        without_credentials(&mut profile.base_url);
         let profile = Arc::new(profile);
         let counters = Arc::new(Counters::default());
         let jitter = Arc::new(Jitter::new());
@@ -52,7 +57,7 @@ impl Service {
             floor: profile.retry.floor,
             gate: Arc::clone(&gate),
             jitter: Arc::clone(&jitter),
-            transport: Transport::new(Arc::clone(&profile), Arc::clone(&counters))?,
+            transport: Transport::new(Arc::clone(&profile), authorization, Arc::clone(&counters))?,
             counters: Arc::clone(&counters),
         };
         let permits = Arc::new(Semaphore::new(profile.permits.clamp(1, Semaphore::MAX_PERMITS)));
@@ -92,7 +97,7 @@ impl Service {
         self.inner.profile.name
     }
 
-    /// What all requests are relative to.
+    /// What all requests are relative to, without credentials.
     pub fn base_url(&self) -> &Url {
         &self.inner.profile.base_url
     }
@@ -101,5 +106,43 @@ impl Service {
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service").field("profile", &self.inner.profile).finish_non_exhaustive()
+    }
+}
+
+/// The `Authorization` header that a base URL with user and password asks for.
+fn basic_auth(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |part| percent_decode(part).collect::<Vec<u8>>();
+    let credentials = [&decoded(url.username())[..], b":", &decoded(url.password().unwrap_or_default())].concat();
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(credentials))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The bytes of a URL part; what is no escape stays as it is.
+fn percent_decode(part: &str) -> impl Iterator<Item = u8> {
+    let mut rest = part.as_bytes();
+    std::iter::from_fn(move || {
+        let (&first, tail) = rest.split_first()?;
+        let escape = (first == b'%').then(|| tail.get(..2)).flatten();
+        let escaped = escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+        Some(escaped.unwrap_or(first))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_of_the_base_url_become_a_header() {
+        assert_eq!(basic_auth(&"http://h/".parse().unwrap()), None);
+        let value = basic_auth(&"http://us%3Aer:p%40ss%@h/".parse().unwrap()).unwrap();
+        let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
+        assert_eq!(BASE64_STANDARD.decode(encoded).unwrap(), b"us:er:p@ss%");
+        assert!(value.is_sensitive());
     }
 }

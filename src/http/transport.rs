@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, header};
+use http::{HeaderValue, Method, header};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -21,11 +21,17 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(super) struct Transport {
     client: reqwest::Client,
     profile: Arc<Profile>,
+    authorization: Option<HeaderValue>,
     counters: Arc<Counters>,
 }
 
 impl Transport {
-    pub(super) fn new(profile: Arc<Profile>, counters: Arc<Counters>) -> Result<Self, HttpError> {
+    /// `authorization` goes with every request that does not bring its own.
+    pub(super) fn new(
+        profile: Arc<Profile>,
+        authorization: Option<HeaderValue>,
+        counters: Arc<Counters>,
+    ) -> Result<Self, HttpError> {
         install_crypto();
         let invalid = |reason: String| HttpError::Invalid { service: profile.name, reason };
         if !matches!(profile.base_url.scheme(), "http" | "https") || !profile.base_url.has_host() {
@@ -44,7 +50,7 @@ impl Transport {
             builder = builder.http1_only();
         }
         let client = builder.build().map_err(|e| invalid(explain(e)))?;
-        Ok(Self { client, profile, counters })
+        Ok(Self { client, profile, authorization, counters })
     }
 
     /// Sends the request to `url` once and judges the answer.
@@ -86,6 +92,9 @@ impl Transport {
         let deadline = started + timeouts.total;
         let mut request = reqwest::Request::new(call.ready.method.clone(), url);
         request.headers_mut().clone_from(&call.ready.headers);
+        if let Some(value) = &self.authorization {
+            request.headers_mut().entry(header::AUTHORIZATION).or_insert_with(|| value.clone());
+        }
         *request.body_mut() = call.ready.body.clone().map(Into::into);
 
         let head = timeout_at(deadline.min(started + timeouts.headers), self.client.execute(request)).await;
@@ -151,7 +160,7 @@ impl Transport {
         let refuse = |reason: String| Failure::Final(HttpError::Redirect { service, endpoint, reason });
         let status = response.status();
         let target = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let Some(target) = target.and_then(|target| response.url().join(target).ok()) else {
+        let Some(mut target) = target.and_then(|target| response.url().join(target).ok()) else {
             return refuse(format!("redirect ({status}) without a usable target"));
         };
         if target.origin() != response.url().origin() {
@@ -161,8 +170,16 @@ impl Transport {
         if call.ready.method != Method::GET {
             return refuse(format!("redirect ({status}) of a {} is not followed", call.ready.method));
         }
+        without_credentials(&mut target);
         Failure::Hop(target)
     }
+}
+
+/// Takes user and password out of a URL, because connection pools log what is before the path.
+pub(super) fn without_credentials(url: &mut Url) {
+    // Both fail only for URLs that cannot have credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
 }
 
 /// What came over the wire.
