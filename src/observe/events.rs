@@ -100,6 +100,8 @@ pub fn no_watermark() {
 /// The landed pages of an unfinished run are gone.
 pub fn landing_lost() {
     warn!("the landed pages of the unfinished run are gone; listing again from the first page");
+}
+
 /// A batch of titles got no usable GraphQL answer and is asked for one by one.
 pub fn graphql_fell_back(titles: usize, reason: &str) {
     counter!("parser_graphql_fallbacks_total").increment(1);
