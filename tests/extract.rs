@@ -19,7 +19,7 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 const TOKEN: &str = "secret-marker-token";
 
 fn service(name: &'static str, base_url: Url, classify: fn(&Response) -> Verdict) -> Service {
-    let (short, long) = (Duration::from_millis(1), Duration::from_secs(60));
+    let (short, long) = (Duration::from_millis(1), Duration::from_mins(1));
     let profile = Profile {
         name,
         base_url,
@@ -52,7 +52,7 @@ fn shikimori_at(server: &MockServer) -> Shikimori {
     Shikimori::new(service("shikimori", base, shikimori::classify), ShikimoriOptions::default())
 }
 
-fn page(next_page: Value, ids: &[&str]) -> ResponseTemplate {
+fn page(next_page: &Value, ids: &[&str]) -> ResponseTemplate {
     let results: Vec<_> = ids.iter().map(|id| json!({"id": id, "shikimori_id": "20"})).collect();
     ResponseTemplate::new(200).set_body_json(
         json!({"time": "2ms", "total": 3, "prev_page": null, "next_page": next_page, "results": results}),
@@ -81,7 +81,7 @@ async fn a_list_request_carries_every_parameter() {
             .and(query_param("with_material_data", "true"))
             .and(query_param(episodes, "true"))
             .and(query_param_is_missing("next"))
-            .respond_with(page(Value::Null, &["serial-1"]))
+            .respond_with(page(&Value::Null, &["serial-1"]))
             .expect(1)
     };
     list("asc", "with_episodes").mount(&server).await;
@@ -99,12 +99,12 @@ async fn a_listing_is_followed_by_its_decoded_cursor() {
     let server = MockServer::start().await;
     let next = format!("{}/list?token={TOKEN}&limit=100&next=WzEsInMtMSJd%3D%3D", server.uri());
     Mock::given(query_param("next", "WzEsInMtMSJd=="))
-        .respond_with(page(Value::Null, &["serial-2"]))
+        .respond_with(page(&Value::Null, &["serial-2"]))
         .expect(1)
         .mount(&server)
         .await;
     Mock::given(query_param_is_missing("next"))
-        .respond_with(page(json!(next), &["serial-1"]))
+        .respond_with(page(&json!(next), &["serial-1"]))
         .expect(1)
         .mount(&server)
         .await;
@@ -155,7 +155,7 @@ async fn another_refusal_is_final_too_and_may_be_the_cursors_fault() {
 async fn a_foreign_next_page_is_not_followed() {
     let server = MockServer::start().await;
     let next = format!("https://evil.test/list?token={TOKEN}&next=abc");
-    Mock::given(path("/list")).respond_with(page(json!(next), &["serial-1"])).mount(&server).await;
+    Mock::given(path("/list")).respond_with(page(&json!(next), &["serial-1"])).mount(&server).await;
     let error = kodik_at(&server, KodikOptions::default()).list_page(None, Order::OldestFirst).await.unwrap_err();
     assert!(matches!(&error, ExtractError::ForeignNextPage { host } if host == "evil.test"), "{error:?}");
     assert!(error.is_fatal() && !format!("{error:?}").contains(TOKEN));
@@ -165,9 +165,9 @@ async fn a_foreign_next_page_is_not_followed() {
 async fn a_listing_that_goes_round_in_circles_is_stopped() {
     let server = MockServer::start().await;
     let to = |cursor: &str| json!(format!("{}/list?next={cursor}", server.uri()));
-    Mock::given(query_param("next", "a")).respond_with(page(to("b"), &[])).mount(&server).await;
-    Mock::given(query_param("next", "b")).respond_with(page(to("a"), &[])).mount(&server).await;
-    Mock::given(query_param_is_missing("next")).respond_with(page(to("a"), &[])).mount(&server).await;
+    Mock::given(query_param("next", "a")).respond_with(page(&to("b"), &[])).mount(&server).await;
+    Mock::given(query_param("next", "b")).respond_with(page(&to("a"), &[])).mount(&server).await;
+    Mock::given(query_param_is_missing("next")).respond_with(page(&to("a"), &[])).mount(&server).await;
     let kodik = kodik_at(&server, KodikOptions::default());
     let mut guard = RepeatGuard::default();
     let mut cursor = None;
@@ -188,7 +188,7 @@ async fn an_html_page_is_asked_again() {
     let server = MockServer::start().await;
     let html = ResponseTemplate::new(200).set_body_string(format!("<html>{TOKEN} checking your browser"));
     Mock::given(path("/list")).respond_with(html).up_to_n_times(1).mount(&server).await;
-    Mock::given(path("/list")).respond_with(page(Value::Null, &["serial-1"])).mount(&server).await;
+    Mock::given(path("/list")).respond_with(page(&Value::Null, &["serial-1"])).mount(&server).await;
     let kodik = kodik_at(&server, KodikOptions::default());
     assert_eq!(kodik.list_page(None, Order::OldestFirst).await.unwrap().materials.len(), 1);
     assert_eq!(requests(&server).await.len(), 2);
@@ -214,7 +214,7 @@ async fn a_search_asks_for_one_title() {
         .and(query_param("limit", "100"))
         .and(query_param("types", "anime,anime-serial"))
         .and(query_param("with_episodes", "true"))
-        .respond_with(page(Value::Null, &["serial-1", "serial-2", "movie-3"]))
+        .respond_with(page(&Value::Null, &["serial-1", "serial-2", "movie-3"]))
         .expect(1)
         .mount(&server)
         .await;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use super::drift::Malformed;
+use super::parse::Malformed;
 use crate::error::{Fault, Party, Severity};
 use crate::http::HttpError;
 

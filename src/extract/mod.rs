@@ -6,12 +6,14 @@
 pub mod drift;
 mod error;
 pub mod kodik;
+pub mod parse;
 pub mod shikimori;
 mod text;
 
-pub use drift::{Drift, DriftEntry, DriftKind, Malformed};
+pub use drift::{Drift, DriftEntry, DriftKind};
 pub use error::ExtractError;
 pub use kodik::{Cursor, Kodik, KodikOptions, ListPage, Order, RawMaterial, Rejected, RepeatGuard};
+pub use parse::Malformed;
 pub use shikimori::{Fetched, Shikimori, ShikimoriOptions};
 
 /// Both sources and the count of what they sent unexpectedly. Clones share limits and counters.

@@ -63,6 +63,41 @@ pub(super) fn looks_like_json(body: &[u8]) -> bool {
     matches!((body.first(), body.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
 }
 
+/// JSON whose texts can be read: what is not UTF-8, and escaped halves of surrogate pairs, become U+FFFD.
+/// `None` if there is nothing of that kind to mend.
+pub(super) fn repaired(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut mended = matches!(text, std::borrow::Cow::Owned(_));
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_ref();
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let length = match (surrogate(escape), surrogate(escape.get(6..).unwrap_or_default())) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(_), _) => {
+                mended = true;
+                out.push('\u{fffd}');
+                rest = escape.get(6..).unwrap_or_default();
+                continue;
+            }
+            // The character after the backslash belongs to it, so that `\\\\ud800` is text.
+            (None, _) => 1 + escape.chars().nth(1).map_or(0, char::len_utf8),
+        };
+        let (escape, after) = escape.split_at(length);
+        out.push_str(escape);
+        rest = after;
+    }
+    out.push_str(rest);
+    mended.then_some(out)
+}
+
+/// The value of a `\\uXXXX` at the start, if it is half of a surrogate pair.
+fn surrogate(escape: &str) -> Option<u32> {
+    let digits = escape.strip_prefix("\\u")?.get(..4)?;
+    u32::from_str_radix(digits, 16).ok().filter(|value| (0xD800..=0xDFFF).contains(value))
+}
+
 /// Does it begin like a JSON object?
 pub(super) fn is_object(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().first() == Some(&b'{')
@@ -79,7 +114,7 @@ pub(super) fn not_json(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXCERPT_MAX, clean, excerpt, looks_like_json, not_json};
+    use super::{EXCERPT_MAX, clean, excerpt, looks_like_json, not_json, repaired};
 
     #[test]
     fn one_line_without_control_characters_and_bounded() {
@@ -111,5 +146,12 @@ mod tests {
         assert!(!looks_like_json(b""));
         assert_eq!(not_json(b"{\"a\":"), "cut JSON");
         assert_eq!(not_json(b"<html>Checking</html>"), "not JSON: `<html>Checking</html>`");
+    }
+    #[test]
+    fn whole_surrogate_pairs_and_escaped_backslashes_stay() {
+        let fine = r#"{"a":"\ud83d\ude00 \\ud800 \n"}"#;
+        assert_eq!(repaired(fine.as_bytes()), None);
+        assert_eq!(repaired(br#""\ud83d\ud83d\ude00\udc00""#).as_deref(), Some("\"\u{fffd}\\ud83d\\ude00\u{fffd}\""));
+        assert_eq!(repaired(b"\"\\"), None);
     }
 }

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use super::error::{application_error, refusal};
 use super::{Kodik, NAME, ROOT, RawMaterial, Rejected};
 use crate::extract::ExtractError;
-use crate::extract::drift::{DriftKind, Root, json_reason};
+use crate::extract::drift::{DriftKind, Root};
+use crate::extract::parse::json_reason;
 use crate::extract::text::{is_object, printable};
 use crate::http::{Request, Response};
 use crate::model::{MaterialId, SeriesId};
@@ -77,13 +78,24 @@ impl Kodik {
         if !is_object(&body) {
             return Err(ExtractError::not_json(NAME, endpoint, status, &body));
         }
+        if std::str::from_utf8(&body).is_err() {
+            // One broken text must not cost the page; its place is taken by U+FFFD.
+            self.drift.add(
+                root(endpoint),
+                DriftKind::WrongType,
+                format!("{}.(broken text)", root(endpoint).name),
+                1,
+                endpoint,
+            );
+            return Ok(Bytes::from(String::from_utf8_lossy(&body).into_owned()));
+        }
         Ok(body)
     }
 
     /// Reads the envelope and counts fields in it that nobody knows.
     pub(super) fn envelope<'a>(&self, endpoint: &'static str, body: &'a Bytes) -> Result<Envelope<'a>, ExtractError> {
         let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let root = Root { source: NAME, name: endpoint.trim_start_matches('/') };
+        let root = root(endpoint);
         let mut unknown = Vec::new();
         let envelope: Envelope<'a> = serde_ignored::deserialize(&mut deserializer, |path| {
             if unknown.len() < 100 {
@@ -142,6 +154,10 @@ impl Kodik {
         let id = MaterialId(id);
         Ok(RawMaterial { id, series, updated_at, raw: raw.clone() })
     }
+}
+
+fn root(endpoint: &'static str) -> Root {
+    Root { source: NAME, name: endpoint.trim_start_matches('/') }
 }
 
 /// A text or a whole number, trimmed; anything else, and blank, is `None`.

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use secrecy::SecretString;
 
-use super::drift::{self, Drift, Malformed, RawRecord, Root};
+use super::drift::{Drift, Root};
+use super::parse::{self, Malformed, RawRecord};
 use crate::http::{Request, Service, Stats};
 use crate::model::raw::kodik::Material;
 use crate::model::{MaterialId, SeriesId};
@@ -108,7 +109,7 @@ impl Kodik {
 
 /// Parses a whole material from its raw bytes.
 pub fn parse_material(raw: &[u8], drift: &Drift) -> Result<Material, Malformed> {
-    drift::parse(raw, drift)
+    parse::parse(raw, drift)
 }
 
 impl RawRecord for Material {

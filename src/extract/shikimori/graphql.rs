@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{NAME, Shikimori, message_of};
 use crate::extract::ExtractError;
-use crate::extract::drift::json_reason;
+use crate::extract::parse::json_reason;
 use crate::extract::text::{MESSAGE_MAX, clean, is_object};
 use crate::http::Request;
 use crate::model::SeriesId;

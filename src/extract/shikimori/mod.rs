@@ -12,7 +12,8 @@ use futures::StreamExt;
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::drift::{self, Drift, DriftKind, Malformed, RawRecord, Root, json_reason};
+use super::drift::{Drift, DriftKind, Root};
+use super::parse::{self, Malformed, RawRecord, json_reason};
 use super::{ExtractError, text};
 use crate::http::{Service, Stats};
 use crate::model::raw::shikimori::{GraphAnime, RestAnime, Role};
@@ -132,12 +133,12 @@ pub fn normalise_base(mut url: Url) -> Url {
 
 /// Parses what [`Fetched::GraphQl`] holds.
 pub fn parse_graph(raw: &[u8], drift: &Drift) -> Result<GraphAnime, Malformed> {
-    drift::parse(raw, drift)
+    parse::parse(raw, drift)
 }
 
 /// Parses what [`Fetched::Rest`] holds.
 pub fn parse_rest(raw: &[u8], drift: &Drift) -> Result<RestAnime, Malformed> {
-    drift::parse(raw, drift)
+    parse::parse(raw, drift)
 }
 
 /// Parses what [`Shikimori::roles`] gives; an element that is no role is counted and left out.
@@ -146,7 +147,7 @@ pub fn parse_roles(raw: &[u8], drift: &Drift) -> Result<Vec<Role>, Malformed> {
         .map_err(|error| Malformed { what: Role::ROOT.name, reason: json_reason(&error) })?;
     let mut roles = Vec::with_capacity(items.len());
     for item in items {
-        match drift::parse(item.get().as_bytes(), drift) {
+        match parse::parse(item.get().as_bytes(), drift) {
             Ok(role) => roles.push(role),
             Err(_) => drift.add(Role::ROOT, DriftKind::WrongType, "rest.roles.*".to_owned(), 1, "roles"),
         }

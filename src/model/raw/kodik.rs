@@ -41,9 +41,9 @@ pub struct Material {
     pub episodes_count: Option<i64>,
     /// Kinopoisk id.
     pub kinopoisk_id: Option<Text>,
-    /// IMDb id.
+    /// `IMDb` id.
     pub imdb_id: Option<Text>,
-    /// MyDramaList id.
+    /// `MyDramaList` id.
     pub mdl_id: Option<Text>,
     /// World Art URL.
     pub worldart_link: Option<String>,
