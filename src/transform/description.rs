@@ -60,12 +60,11 @@ fn tidy(text: &str) -> String {
         let start = out.len();
         let gap = if blank { "\n\n" } else { "\n" };
         push_line(&mut out, unmarked(line), if start == 0 { "" } else { gap });
-        let added = &out[start..];
-        if added.is_empty() || added.trim() == "-" {
-            out.truncate(start);
-            blank = true;
-        } else {
-            blank = false;
+        match out[start..].trim() {
+            "" => blank = true,
+            // An empty list item is not even a blank line.
+            "-" => out.truncate(start),
+            _ => blank = false,
         }
     }
     out
