@@ -47,7 +47,8 @@ impl<'a> Scanner<'a> {
     }
 
     fn run(&mut self) {
-        while let Some(offset) = self.rest().find(['[', ']', '|']) {
+        // Bytes, not characters: the three are ASCII, and most of the text is not.
+        while let Some(offset) = self.rest().bytes().position(|byte| matches!(byte, b'[' | b']' | b'|')) {
             self.emit(&self.rest()[..offset]);
             self.at += offset;
             match self.text.as_bytes()[self.at] {

@@ -26,29 +26,37 @@ pub(super) fn plain(raw: Option<Description<'_>>) -> Option<String> {
 
 /// One kind of line end, plain spaces, nothing invisible.
 fn visible(text: &str) -> Cow<'_, str> {
-    let is_plain = |char: char| char == '\n' || (!char.is_control() && !is_odd(char));
-    if text.chars().all(is_plain) {
+    if !text.contains(is_odd) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '\r' => {
-                chars.next_if_eq(&'\n');
+    let mut rest = text;
+    while let Some(at) = rest.find(is_odd) {
+        out.push_str(&rest[..at]);
+        let mut after = rest[at..].chars();
+        match after.next() {
+            Some('\r') => {
                 out.push('\n');
+                rest = after.as_str().strip_prefix('\n').unwrap_or(after.as_str());
+                continue;
             }
-            '\n' | '\u{2028}' | '\u{2029}' => out.push('\n'),
-            space if space.is_whitespace() => out.push(' '),
-            hidden if is_invisible(hidden) => {}
-            other => out.push(other),
+            Some('\u{2028}' | '\u{2029}') => out.push('\n'),
+            Some(space) if space.is_whitespace() => out.push(' '),
+            _ => {}
         }
+        rest = after.as_str();
     }
+    out.push_str(rest);
     Cow::Owned(out)
 }
 
+/// Is it white space other than space and line feed, or does it show nothing at all?
 fn is_odd(char: char) -> bool {
-    !char.is_ascii() && (char.is_whitespace() || is_invisible(char))
+    match char {
+        // Nearly all of every description.
+        ' '..='~' | '\n' | '\u{400}'..='\u{52F}' => false,
+        other => other.is_whitespace() || is_invisible(other),
+    }
 }
 
 /// Lines trimmed and single-spaced, at most one blank line in a row, without Markdown's line marks and empty list
@@ -60,12 +68,11 @@ fn tidy(text: &str) -> String {
         let start = out.len();
         let gap = if blank { "\n\n" } else { "\n" };
         push_line(&mut out, unmarked(line), if start == 0 { "" } else { gap });
-        let added = &out[start..];
-        if added.is_empty() || added.trim() == "-" {
-            out.truncate(start);
-            blank = true;
-        } else {
-            blank = false;
+        match out[start..].trim() {
+            "" => blank = true,
+            // An empty list item is not even a blank line.
+            "-" => out.truncate(start),
+            _ => blank = false,
         }
     }
     out

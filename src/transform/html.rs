@@ -14,7 +14,9 @@ pub(super) fn to_text(input: &str) -> Cow<'_, str> {
     if !stripped.contains('&') {
         return stripped;
     }
-    Cow::Owned(html_escape::decode_html_entities(&stripped).into_owned())
+    let decoded = html_escape::decode_html_entities(&stripped).into_owned();
+    // Markup that was escaped once too often is still markup.
+    Cow::Owned(if decoded.contains('<') { strip(&decoded) } else { decoded })
 }
 
 /// An element whose content is left out until its end tag.
@@ -141,7 +143,8 @@ impl<'a> Tag<'a> {
     fn shown(&self) -> &'a str {
         let lower = self.name.to_ascii_lowercase();
         match lower.as_str() {
-            "li" if !self.closing => "\n- ",
+            "li" if self.closing => "",
+            "li" => "\n- ",
             name if BLOCKS.contains(&name) => "\n",
             name if INLINE.contains(&name) || self.closing || self.attributes.contains('=') => "",
             // `<Elder Online>` is a name in a story, not a tag; without the brackets it reads as well.
