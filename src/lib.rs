@@ -1,6 +1,7 @@
 //! `parser`: crawls paged anime catalogues politely into a backend import API. See ARCHITECTURE.md.
 
 pub mod checkpoint;
+pub mod cli;
 pub mod error;
 pub mod http;
 pub mod model;
