@@ -4,6 +4,7 @@ pub mod backend;
 pub mod checkpoint;
 pub mod config;
 pub mod crawl;
+pub mod cli;
 pub mod error;
 pub mod extract;
 pub mod http;

@@ -1,9 +1,11 @@
 //! One finished title: as a ledger line ([`LedgerEntry`]), and as kept in memory ([`Entry`], 40 bytes, no text).
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Outcome, SeriesId, SeriesStatus, SkipReason};
+
+use super::line::{IndexLine, Text};
 
 /// The end of a title in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -83,7 +85,7 @@ pub struct LedgerEntry {
     #[serde(default, skip_serializing_if = "is_false")]
     pub retryable: bool,
     /// What the backend has, when it took all of it.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::line::hex")]
     pub fingerprint: Option<Fingerprint>,
     /// Episodes the title has now.
     #[serde(default)]
@@ -155,18 +157,19 @@ impl LedgerEntry {
 
     /// What is kept in memory.
     pub fn compact(&self) -> Entry {
-        Entry {
-            fingerprint: self.fingerprint.unwrap_or_default(),
-            has_fingerprint: self.fingerprint.is_some(),
+        Entry::of(&IndexLine {
+            id: self.id.0,
             run: self.run,
-            episodes: self.episodes,
-            episodes_total: self.episodes_total.unwrap_or(u32::MAX),
-            next_episode_at: self.next_episode_at.map_or(0, seconds),
-            at: seconds(self.at),
             status: self.status,
-            reason: reason_code(self.status, self.reason.as_deref(), self.retryable),
+            reason: self.reason.as_deref().map(|reason| Text(reason.into())),
+            retryable: self.retryable,
+            fingerprint: self.fingerprint,
+            episodes: self.episodes,
+            episodes_total: self.episodes_total,
             airing: self.airing,
-        }
+            next_episode_at: self.next_episode_at,
+            at: self.at,
+        })
     }
 }
 
@@ -187,6 +190,21 @@ pub struct Entry {
 }
 
 impl Entry {
+    pub(super) fn of(line: &IndexLine<'_>) -> Self {
+        Self {
+            fingerprint: line.fingerprint.unwrap_or_default(),
+            has_fingerprint: line.fingerprint.is_some(),
+            run: line.run,
+            episodes: line.episodes,
+            episodes_total: line.episodes_total.unwrap_or(u32::MAX),
+            next_episode_at: line.next_episode_at.map_or(0, seconds),
+            at: seconds(line.at),
+            status: line.status,
+            reason: reason_code(line.status, line.reason.as_ref().map(|text| text.0.as_ref()), line.retryable),
+            airing: line.airing,
+        }
+    }
+
     /// What the backend has, whichever backend that is; see
     /// [`Checkpoint::known_fingerprint`](super::Checkpoint::known_fingerprint).
     pub fn fingerprint(&self) -> Option<Fingerprint> {
@@ -242,55 +260,6 @@ impl Entry {
     }
 }
 
-/// The fields of a line that memory needs; everything else is passed over without a copy.
-#[derive(Deserialize)]
-pub(super) struct IndexLine<'a> {
-    pub(super) id: u64,
-    #[serde(default)]
-    run: u32,
-    status: Status,
-    #[serde(default, borrow)]
-    reason: Option<Text<'a>>,
-    #[serde(default)]
-    retryable: bool,
-    #[serde(default, with = "hex")]
-    fingerprint: Option<Fingerprint>,
-    #[serde(default)]
-    episodes: u32,
-    #[serde(default)]
-    episodes_total: Option<u32>,
-    #[serde(default)]
-    airing: Airing,
-    #[serde(default)]
-    next_episode_at: Option<Timestamp>,
-    at: Timestamp,
-}
-
-/// `Option<Cow>` would always copy; a `Cow` in a type of its own borrows when it can.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
-
-impl IndexLine<'_> {
-    /// The entry, unless the id is none.
-    pub(super) fn compact(&self) -> Option<Entry> {
-        if self.id == 0 || i64::try_from(self.id).is_err() {
-            return None;
-        }
-        Some(Entry {
-            fingerprint: self.fingerprint.unwrap_or_default(),
-            has_fingerprint: self.fingerprint.is_some(),
-            run: self.run,
-            episodes: self.episodes,
-            episodes_total: self.episodes_total.unwrap_or(u32::MAX),
-            next_episode_at: self.next_episode_at.map_or(0, seconds),
-            at: seconds(self.at),
-            status: self.status,
-            reason: reason_code(self.status, self.reason.as_ref().map(|text| text.0.as_ref()), self.retryable),
-            airing: self.airing,
-        })
-    }
-}
-
 fn reason_code(status: Status, reason: Option<&str>, retryable: bool) -> Reason {
     match status {
         Status::Done | Status::Unchanged => Reason::None,
@@ -326,46 +295,12 @@ fn is_unknown(value: &Airing) -> bool {
     *value == Airing::Unknown
 }
 
-/// Fingerprints as 32 hex digits.
-mod hex {
-    use serde::de::Error as _;
-
-    use super::{Deserialize, Deserializer, Fingerprint, Serializer, Text};
-
-    #[expect(clippy::ref_option, reason = "the signature serde asks for")]
-    pub(super) fn serialize<S: Serializer>(value: &Option<Fingerprint>, out: S) -> Result<S::Ok, S::Error> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let Some(bytes) = value else { return out.serialize_none() };
-        let mut text = [0_u8; 32];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
-        }
-        out.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Fingerprint>, D::Error> {
-        let Some(Text(text)) = Option::<Text<'de>>::deserialize(input)? else { return Ok(None) };
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let mut bytes = Fingerprint::default();
-        if text.len() != 32 {
-            return Err(D::Error::custom("a fingerprint has 32 hex digits"));
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            match (digit(pair[0]), digit(pair[1])) {
-                (Some(high), Some(low)) => *byte = high << 4 | low,
-                _ => return Err(D::Error::custom("a fingerprint has 32 hex digits")),
-            }
-        }
-        Ok(Some(bytes))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
-    use super::{Airing, Entry, IndexLine, LedgerEntry, Reason, Status};
+    use super::{Airing, Entry, LedgerEntry, Reason, Status};
+    use crate::checkpoint::line::IndexLine;
     use crate::model::{Failure, Outcome, SeriesId, SkipReason};
 
     fn full() -> LedgerEntry {

@@ -9,8 +9,9 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::atomic_file;
-use super::entry::{Entry, IndexLine};
+use super::entry::Entry;
 use super::error::{StateError, json_reason};
+use super::line::IndexLine;
 
 /// No line is longer; what is, is damage.
 pub(super) const MAX_LINE: usize = 64 * 1024;
@@ -148,9 +149,11 @@ pub(super) fn load(path: &Path) -> Result<Loaded, StateError> {
     Ok(loaded)
 }
 
-/// Rewrites the file with the last line of each title, bytes as they are (names and unknown fields stay).
-pub(super) fn compact(path: &Path) -> Result<(), StateError> {
-    fail::fail_point!("checkpoint.compact.before");
+/// Shows the line that counts of every title, in the order of the file; bad lines and a torn tail are passed over.
+pub(super) fn scan_latest(
+    path: &Path,
+    mut see: impl FnMut(u64, &[u8]) -> Result<(), StateError>,
+) -> Result<(), StateError> {
     let mut last: HashMap<u64, u64> = HashMap::new();
     scan(path, |line| {
         if let Ok((id, _)) = line.parse() {
@@ -158,18 +161,27 @@ pub(super) fn compact(path: &Path) -> Result<(), StateError> {
         }
         Ok(())
     })?;
+    scan(path, |line| match line.parse() {
+        Ok((id, _)) if last.get(&id) == Some(&line.number) => see(id, line.bytes),
+        _ => Ok(()),
+    })
+    .map(drop)
+}
+
+/// Rewrites the file with the last line of each title, bytes as they are (names and unknown fields stay).
+pub(super) fn compact(path: &Path) -> Result<(), StateError> {
+    fail::fail_point!("checkpoint.compact.before");
     atomic_file::replace_with(path, |out| {
-        scan(path, |line| match line.parse() {
-            Ok((id, _)) if last.get(&id) == Some(&line.number) => out
-                .write_all(line.bytes)
-                .and_then(|()| out.write_all(b"\n"))
-                .map_err(|error| StateError::io("write", path, error)),
-            _ => Ok(()),
-        })
-        .map(drop)
+        scan_latest(path, |_, line| write_line(out, line).map_err(|error| StateError::io("write", path, error)))
     })?;
     fail::fail_point!("checkpoint.compact.after");
     Ok(())
+}
+
+/// One line and its newline.
+pub(super) fn write_line(out: &mut dyn io::Write, line: &[u8]) -> io::Result<()> {
+    out.write_all(line)?;
+    out.write_all(b"\n")
 }
 
 /// The end of the file that is written to.

@@ -22,7 +22,8 @@ use super::entry::{LedgerEntry, Status};
 use super::error::StateError;
 use super::ledger;
 use super::paths::StatePaths;
-use super::state::{Counters, Document, LastRun};
+use super::run::Counters;
+use super::state::{Document, LastRun};
 
 /// The predecessor's state, as far as anything can be made of it.
 #[derive(Debug, Default)]
@@ -240,7 +241,7 @@ fn merge_into_ledger(path: &Path, entries: &[LedgerEntry]) -> Result<(), StateEr
     let known: HashSet<u64> = ledger::load(path)?.entries.into_keys().collect();
     atomic_file::replace_with(path, |out| {
         let fault = |error| StateError::io("write", path, error);
-        ledger::scan(path, |line| out.write_all(line.bytes).and_then(|()| out.write_all(b"\n")).map_err(fault))?;
+        ledger::scan(path, |line| ledger::write_line(out, line.bytes).map_err(fault))?;
         for entry in entries.iter().filter(|entry| !known.contains(&entry.id.0)) {
             serde_json::to_writer(&mut *out, entry).map_err(|error| fault(error.into()))?;
             out.write_all(b"\n").map_err(fault)?;

@@ -2,19 +2,22 @@
 //!
 //! [`Checkpoint`] is what a run uses. What it reports as done is durable: the ledger's line first, then the
 //! checkpoint, whose counters are counted anew from the ledger at every start, so that a crash between the two is
-//! harmless. [`admin`] is what `parser state` does.
+//! harmless. [`admin`] and [`transfer`] are what `parser state` does.
 
 pub mod admin;
 mod atomic_file;
 pub mod entry;
 pub mod error;
 mod ledger;
+mod line;
 pub mod lock;
 pub mod migrate;
 pub mod notice;
 mod open;
 pub mod paths;
+pub mod run;
 pub mod state;
+pub mod transfer;
 mod writer;
 
 use std::sync::Arc;
@@ -28,7 +31,8 @@ pub use error::StateError;
 pub use lock::{Holder, LockProbe, LockStatus, StateLock};
 pub use notice::Notice;
 pub use paths::StatePaths;
-pub use state::{Counters, LastRun, Phase, RunMode, RunSpec, RunState};
+pub use run::{Counters, Phase, RunMode, RunSpec, RunState};
+pub use state::LastRun;
 
 use open::Opened;
 use writer::{Command, Live, Memory, Shared, Writer, apply_in_memory};

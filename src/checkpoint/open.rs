@@ -13,7 +13,8 @@ use super::lock::StateLock;
 use super::migrate;
 use super::notice::Notice;
 use super::paths::StatePaths;
-use super::state::{AnyState, Counters, Document, MAX_FILE};
+use super::run::Counters;
+use super::state::{AnyState, Document, MAX_FILE};
 
 /// A state in memory.
 #[derive(Debug)]

@@ -11,7 +11,8 @@ use super::entry::LedgerEntry;
 use super::error::StateError;
 use super::ledger::{Appender, Entries};
 use super::paths::StatePaths;
-use super::state::{Document, RunState};
+use super::run::RunState;
+use super::state::Document;
 
 /// Marks waiting beyond this many make their callers wait.
 const QUEUE: usize = 1024;
