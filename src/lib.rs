@@ -13,3 +13,4 @@ pub mod model;
 pub mod observe;
 pub mod store;
 pub mod transform;
+pub mod sandbox;
