@@ -2,15 +2,15 @@
 
 pub mod backend;
 pub mod checkpoint;
+pub mod cli;
 pub mod config;
 pub mod crawl;
-pub mod cli;
 pub mod error;
 pub mod extract;
 pub mod http;
 pub mod load;
 pub mod model;
 pub mod observe;
+pub mod sandbox;
 pub mod store;
 pub mod transform;
-pub mod sandbox;

@@ -14,6 +14,8 @@ pub struct StatePaths {
     pub lock: PathBuf,
     /// Raw pages as the sources sent them.
     pub landing: PathBuf,
+    /// What a backend over HTTP has acknowledged.
+    pub sent: PathBuf,
     /// The embedded catalogue.
     pub catalog: PathBuf,
     /// The folder of all of them.
@@ -58,6 +60,7 @@ impl StatePaths {
             ledger: named("ledger.jsonl"),
             lock: named("lock"),
             landing: named("landing.db"),
+            sent: named("sent.db"),
             catalog: named("catalog.db"),
             dir,
         }

@@ -89,7 +89,7 @@ fn state_command(command: state::StateCommand, layers: &Layers, folder: &std::pa
         Ok(settings) => settings,
         Err(error) => return complain(&error, &Redactor::default()),
     };
-    let paths = crate::checkpoint::StatePaths::resolve(&settings.state.path, folder);
+    let paths = run::paths(&settings, folder);
     match state::run(command, &paths, &mut std::io::stdout().lock()) {
         Ok(()) => Exit::Done,
         Err(error) => complain(&error, &Redactor::new(&settings.secrets())),

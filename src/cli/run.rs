@@ -41,7 +41,7 @@ pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit 
             return Exit::Usage;
         }
     };
-    let sandbox = match args.sandbox.then(|| Sandbox::start(SandboxOptions::default())).transpose() {
+    let sandbox = match args.sandbox.then(|| Sandbox::start(&SandboxOptions { limits: true, ..SandboxOptions::default() })).transpose() {
         Ok(sandbox) => sandbox,
         Err(error) => {
             eprintln!("error: cannot start the sandbox: {error}");
@@ -144,9 +144,9 @@ fn exit_of(result: &Summary, signal: Option<Exit>) -> Exit {
 
 fn apply_flags(args: &RunArgs, sandbox: Option<&Sandbox>, layers: &mut Layers) {
     if let Some(sandbox) = sandbox {
-        layers.set_sandbox("KODIK_BASE_URL", &sandbox.kodik_url);
-        layers.set_sandbox("SHIKIMORI_BASE_URL", &sandbox.shikimori_url);
-        layers.set_sandbox("KODIK_API_TOKEN", &"sandbox-token");
+        layers.set_sandbox("KODIK_BASE_URL", &sandbox.kodik_url());
+        layers.set_sandbox("SHIKIMORI_BASE_URL", &sandbox.shikimori_url());
+        layers.set_sandbox("KODIK_API_TOKEN", &sandbox.token());
     }
     if let Some(concurrency) = args.concurrency {
         layers.set_flag("CONCURRENCY", &concurrency);
@@ -225,9 +225,11 @@ async fn build<'a>(
     let loader = loader(args, settings, paths, &services).await?;
     let sources = match (&settings.kodik.token, args.from_landing) {
         (Some(token), false) => {
-            let mut kodik = KodikOptions::new(settings.kodik.base_url.clone());
-            kodik.types.clone_from(&settings.kodik.types);
-            kodik.with_titles = settings.kodik.episode_titles;
+            let kodik = KodikOptions {
+                types: settings.kodik.types.clone(),
+                with_titles: settings.kodik.episode_titles,
+                ..KodikOptions::default()
+            };
             Some(Sources {
                 kodik: Kodik::new(services.kodik.clone(), token.clone(), kodik, drift.clone()),
                 shikimori: Shikimori::new(services.shikimori.clone(), ShikimoriOptions::default()),

@@ -87,7 +87,7 @@ fn kept(backups: &[PathBuf]) -> String {
     backups.iter().map(|path| format!("kept {}\n", path.display())).collect()
 }
 
-fn show(summary: &Summary) -> String {
+pub(super) fn show(summary: &Summary) -> String {
     let mut lines = vec![format!("state        {}", summary.checkpoint.display())];
     if !summary.exists {
         lines.push("             nothing there yet: the first run makes it".to_owned());

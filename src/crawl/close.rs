@@ -65,11 +65,7 @@ impl Crawl<'_> {
         summary.drift = self.drift.summary();
         summary.services =
             self.services.iter().map(|service| ServiceLine::new(service.name(), &service.stats())).collect();
-        if let Err(error) = self.loader.close().await
-            && !matches!(summary.end, End::Failed(_))
-        {
-            summary.end = End::Failed(error.into());
-        }
+        self.loader.close().await;
         if let Some(report) = self.report.take() {
             let report = report.into_inner();
             let path = report.path().to_owned();
