@@ -13,13 +13,13 @@ use crate::error::Fault;
 use crate::extract::{Drift, Kodik, KodikOptions, Shikimori, ShikimoriOptions, Sources};
 use crate::load::contract::{self, Contract};
 use crate::load::{DryRun, Embedded, Loader};
-use crate::store::sent::Sent;
 use crate::model::SeriesId;
 use crate::observe::logging::{self, LogOptions};
 use crate::observe::metrics::Metrics;
 use crate::observe::{Redactor, events};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::store::landing::Landing;
+use crate::store::sent::Sent;
 use crate::transform::{Language, Rules};
 
 use super::args::{ModeArg, RunArgs};
@@ -41,7 +41,11 @@ pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit 
             return Exit::Usage;
         }
     };
-    let sandbox = match args.sandbox.then(|| Sandbox::start(&SandboxOptions { limits: true, ..SandboxOptions::default() })).transpose() {
+    let sandbox = match args
+        .sandbox
+        .then(|| Sandbox::start(&SandboxOptions { limits: true, ..SandboxOptions::default() }))
+        .transpose()
+    {
         Ok(sandbox) => sandbox,
         Err(error) => {
             eprintln!("error: cannot start the sandbox: {error}");
@@ -239,9 +243,10 @@ async fn build<'a>(
         _ => None,
     };
     let report = match &settings.output.report {
-        Some(path) if !args.dry_run => Some(ReportWriter::create(path).map_err(|error| {
-            boxed(CrawlError::Report { path: path.clone(), reason: error.to_string() })
-        })?),
+        Some(path) if !args.dry_run => Some(
+            ReportWriter::create(path)
+                .map_err(|error| boxed(CrawlError::Report { path: path.clone(), reason: error.to_string() }))?,
+        ),
         _ => None,
     };
     Ok(Crawl {
@@ -282,7 +287,7 @@ async fn loader(
                 concurrency: settings.concurrency,
                 sent,
             })
-            .map(Loader::Contract)
+            .map(|contract| Loader::Contract(Box::new(contract)))
         }),
         _ => Embedded::open(&paths.catalog, &source_name).await.map(Loader::Embedded),
     }

@@ -16,18 +16,8 @@ use super::table::{grouped, plain};
 const DRIFT_LINES: usize = 10;
 
 /// Prints the summary: the table (or JSON) on standard output, trouble and advice on standard error.
-pub(super) fn print(
-    summary: &Summary,
-    args: &RunArgs,
-    settings: &Settings,
-    paths: &StatePaths,
-    redactor: &Redactor,
-) {
-    let text = if args.json {
-        serde_json::to_string(summary).unwrap_or_default() + "\n"
-    } else {
-        table(summary, args)
-    };
+pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, paths: &StatePaths, redactor: &Redactor) {
+    let text = if args.json { serde_json::to_string(summary).unwrap_or_default() + "\n" } else { table(summary, args) };
     super::print_bytes(redactor.redact(&text).as_bytes());
     let mut advice = String::new();
     for line in &summary.failures {
@@ -175,10 +165,22 @@ pub(super) fn preview(preview: &Preview, json: bool) {
     }
     text.push('\n');
     for change in &preview.fields {
-        let _ = writeln!(text, "    {change}");
+        let _ = writeln!(text, "    {}: {} → {}", change.name, shown(change.old.as_ref()), shown(change.new.as_ref()));
     }
     for reason in &preview.refused {
         let _ = writeln!(text, "    refused: {reason}");
     }
     super::print_bytes(text.as_bytes());
+}
+
+/// A field's value on one line, not longer than a person wants to read.
+fn shown(value: Option<&String>) -> String {
+    const LONGEST: usize = 100;
+    match value {
+        None => "–".to_owned(),
+        Some(text) if text.chars().count() > LONGEST => {
+            format!("{}…", text.chars().take(LONGEST).collect::<String>().replace('\n', " "))
+        }
+        Some(text) => text.replace('\n', " "),
+    }
 }

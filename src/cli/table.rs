@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table};
 /// A table without inner lines.
 pub fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if !header.is_empty() {
         table.set_header(header.to_vec());
     }

@@ -90,7 +90,11 @@ pub(super) fn execute(args: &DiagnoseArgs, layers: &Layers, folder: &Path) -> Ex
     let mut state = None;
     if let Some(settings) = &settings {
         logging::init(LogOptions {
-            filter: if layers.get("LOG_LEVEL").is_some() { settings.output.log_level.clone() } else { "error".to_owned() },
+            filter: if layers.get("LOG_LEVEL").is_some() {
+                settings.output.log_level.clone()
+            } else {
+                "error".to_owned()
+            },
             json: settings.output.log_format == crate::config::LogFormat::Json,
             colour: false,
             redactor: redactor.clone(),

@@ -75,7 +75,9 @@ async fn shikimori(service: Service) -> Option<Check> {
     };
     Some(match answers.into_iter().next() {
         Some((_, crate::extract::Fetched::Failed(error))) => Check::fault(at, &error),
-        Some((_, crate::extract::Fetched::Rest(_))) => Check::good(at, Party::Source, "answers by REST, but not by GraphQL"),
+        Some((_, crate::extract::Fetched::Rest(_))) => {
+            Check::good(at, Party::Source, "answers by REST, but not by GraphQL")
+        }
         _ => Check::good(at, Party::Source, "answers by GraphQL"),
     })
 }
@@ -94,7 +96,9 @@ async fn backend(settings: Option<&BackendSettings>, service: Option<Service>) -
         .header(HeaderName::from_static("x-internal-token"), token);
     let answer = match service.send(request).await {
         Ok(answer) => answer,
-        Err(error) => return Some(Check::bad(at, Party::Backend, chain(&error), "is it running, and is BACKEND_BASE_URL right?")),
+        Err(error) => {
+            return Some(Check::bad(at, Party::Backend, chain(&error), "is it running, and is BACKEND_BASE_URL right?"));
+        }
     };
     Some(match answer.status.as_u16() {
         422 | 400 => Check::good(at, Party::Backend, "speaks the import contract and accepts the token"),
