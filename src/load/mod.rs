@@ -1,10 +1,14 @@
 //! Handing a transformed title to a backend: in process, over the existing import contract, or (dry run) not at all.
 
+pub mod contract;
+mod dry_run;
 mod embedded;
 mod error;
 
 use crate::model::{Outcome, TitleRecord};
 
+pub use contract::Contract;
+pub use dry_run::{Action, DryRun, Preview, Show};
 pub use embedded::Embedded;
 pub use error::LoadError;
 
@@ -13,14 +17,20 @@ pub use error::LoadError;
 pub enum Loader {
     /// The catalogue in this process.
     Embedded(Embedded),
+    /// A backend that speaks the import contract.
+    Contract(Box<Contract>),
+    /// Nowhere.
+    DryRun(DryRun),
 }
 
 impl Loader {
     /// Loads one title. `known` is the fingerprint of the record that this very target acknowledged last, if the
     /// ledger knows one. A refused title is an outcome; an error means that nothing more can be loaded.
-    pub async fn load(&self, record: &TitleRecord, _known: Option<&str>) -> Result<Outcome, LoadError> {
+    pub async fn load(&self, record: &TitleRecord, known: Option<&str>) -> Result<Outcome, LoadError> {
         match self {
             Self::Embedded(embedded) => embedded.load(record).await,
+            Self::Contract(contract) => contract.load(record, known).await,
+            Self::DryRun(dry_run) => dry_run.load(record, known).await,
         }
     }
 
@@ -28,11 +38,14 @@ impl Loader {
     pub fn target(&self) -> String {
         match self {
             Self::Embedded(embedded) => embedded.target(),
+            Self::Contract(contract) => contract.target().to_owned(),
+            Self::DryRun(dry_run) => dry_run.target(),
         }
     }
 
-    /// Finishes what is under way and closes files.
-    pub async fn close(self) -> Result<(), LoadError> {
-        Ok(())
+    /// Finishes what is under way and closes files, without holding up the runtime.
+    pub async fn close(self) {
+        // Closing folds the write-ahead log back. The thread cannot fail: it only drops.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! What a backend has acknowledged. The import contract has no read-back, so this is the only way to know what it has:
 //! unchanged parts are not sent again, and good data are not overwritten by data that are merely missing this time.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{OptionalExtension, params};
@@ -27,6 +28,8 @@ pub struct SentTitle {
     pub origin: Option<MetadataOrigin>,
     /// Hashes of the acknowledged episode and video payloads, sorted.
     pub parts: Vec<u64>,
+    /// Titles of acknowledged episodes by episode id.
+    pub titles: BTreeMap<String, String>,
     /// Of the record, when every part of it was acknowledged.
     pub fingerprint: Option<String>,
 }
@@ -62,7 +65,7 @@ impl Sent {
             .read(move |connection| {
                 connection
                     .prepare_cached(
-                        "SELECT anime, origin, parts, fingerprint FROM sent WHERE target = ?1 AND series_id = ?2",
+                        "SELECT anime, origin, parts, fingerprint, titles FROM sent WHERE target = ?1 AND series_id = ?2",
                     )?
                     .query_row(params![target, signed(series.0)?], |row| {
                         Ok(SentTitle {
@@ -70,6 +73,7 @@ impl Sent {
                             origin: row.get_ref(1)?.as_str_or_null()?.map(parse_origin).transpose()?,
                             parts: unpack(row.get_ref(2)?.as_blob()?),
                             fingerprint: row.get(3)?,
+                            titles: parse_titles(row.get_ref(4)?.as_str()?),
                         })
                     })
                     .optional()
@@ -84,8 +88,8 @@ impl Sent {
             .write(POINTS, move |connection| {
                 connection
                     .prepare_cached(
-                        "INSERT OR REPLACE INTO sent (target, series_id, anime, origin, parts, fingerprint) \
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                        "INSERT OR REPLACE INTO sent (target, series_id, anime, origin, parts, fingerprint, \
+                         titles) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                     )?
                     .execute(params![
                         target,
@@ -93,12 +97,18 @@ impl Sent {
                         title.anime,
                         title.origin.map(origin_word),
                         pack(&title.parts),
-                        title.fingerprint
+                        title.fingerprint,
+                        serde_json::to_string(&title.titles).unwrap_or_else(|_| "{}".to_owned()),
                     ])
                     .map(drop)
             })
             .await
     }
+}
+
+/// Unreadable titles only cost the protection of titles.
+fn parse_titles(text: &str) -> BTreeMap<String, String> {
+    if text == "{}" { BTreeMap::new() } else { serde_json::from_str(text).unwrap_or_default() }
 }
 
 fn pack(parts: &[u64]) -> Vec<u8> {

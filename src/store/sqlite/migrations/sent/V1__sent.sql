@@ -8,6 +8,8 @@ CREATE TABLE sent (
     origin      TEXT    CHECK (origin IN ('shikimori_graphql', 'shikimori_rest', 'material_data')),
     -- Sorted 8-byte hashes of the acknowledged episode and video payloads.
     parts       BLOB    NOT NULL,
+    -- JSON object: episode id -> title, for the acknowledged episodes that have one.
+    titles      TEXT    NOT NULL,
     -- Of the record that was acknowledged whole; NULL = a part is missing.
     fingerprint TEXT,
     PRIMARY KEY (target, series_id)
