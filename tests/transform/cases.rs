@@ -62,6 +62,7 @@ cases! {
     same_link_twice
     same_material_twice
     season_zero_only
+    seasons_of_which_one_counts
     seasons_without_episodes
     several_seasons
     several_studios
