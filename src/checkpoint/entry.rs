@@ -313,6 +313,10 @@ mod tests {
     use crate::checkpoint::line::IndexLine;
     use crate::model::{Failure, Outcome, SeriesId, SkipReason};
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     fn full() -> LedgerEntry {
         LedgerEntry {
             reason: Some("contract/validation: \"no\" title".to_owned()),
@@ -321,9 +325,9 @@ mod tests {
             episodes: 12,
             episodes_total: Some(24),
             airing: Airing::Ongoing,
-            next_episode_at: Timestamp::from_second(1_900_000_000).ok(),
+            next_episode_at: Some(at(1_900_000_000)),
             run: 3,
-            ..LedgerEntry::new(SeriesId(5), "Имя", Status::Failed, Timestamp::from_second(1_800_000_000).unwrap())
+            ..LedgerEntry::new(SeriesId(5), "Имя", Status::Failed, at(1_800_000_000))
         }
     }
 
@@ -348,7 +352,7 @@ mod tests {
     fn unknown_words_and_fields_are_tolerated_bad_ones_not() {
         let read = |text: &str| serde_json::from_str::<IndexLine<'_>>(text).ok().and_then(|line| line.compact());
         let line = r#"{"id":7,"run":1,"status":"skipped","reason":"new_\u0072eason","airing":"paused","at":"2026-01-09T12:00:00Z","x":{}}"#;
-        let entry = read(line).unwrap();
+        let Some(entry) = read(line) else { panic!("not read") };
         assert_eq!((entry.reason(), entry.airing()), (Reason::Other, Airing::Unknown));
         assert_eq!(read(&line.replace("\"id\":7", "\"id\":0")), None);
         assert_eq!(read(&line.replace("skipped", "lost")), None);
@@ -376,7 +380,7 @@ mod tests {
 
     #[test]
     fn refresh_wants_the_airing_the_due_and_the_incomplete() {
-        let now = Timestamp::from_second(1_900_000_000).unwrap();
+        let now = at(1_900_000_000);
         let base = LedgerEntry::new(SeriesId(1), "T", Status::Done, Timestamp::UNIX_EPOCH);
         assert!(!base.compact().wants_refresh(now));
         assert!(LedgerEntry { airing: Airing::Ongoing, ..base.clone() }.compact().wants_refresh(now));
