@@ -341,6 +341,8 @@ mod tests {
             assert_eq!(index.compact(), Some(entry.compact()));
         }
         let memory = full().compact();
+        assert_eq!(crate::checkpoint::fingerprint_from_hex(&"ab".repeat(16)), memory.fingerprint());
+        assert_eq!(crate::checkpoint::fingerprint_from_hex("abc"), None);
         assert_eq!(memory.episodes_total(), Some(24));
         assert_eq!(memory.fingerprint(), Some([0xab; 16]));
         assert_eq!(memory.reason(), Reason::Retryable);
