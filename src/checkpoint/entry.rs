@@ -303,6 +303,10 @@ mod tests {
     use crate::checkpoint::line::IndexLine;
     use crate::model::{Failure, Outcome, SeriesId, SkipReason};
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     fn full() -> LedgerEntry {
         LedgerEntry {
             reason: Some("contract/validation: \"no\" title".to_owned()),
@@ -311,9 +315,9 @@ mod tests {
             episodes: 12,
             episodes_total: Some(24),
             airing: Airing::Ongoing,
-            next_episode_at: Timestamp::from_second(1_900_000_000).ok(),
+            next_episode_at: Some(at(1_900_000_000)),
             run: 3,
-            ..LedgerEntry::new(SeriesId(5), "Имя", Status::Failed, Timestamp::from_second(1_800_000_000).unwrap())
+            ..LedgerEntry::new(SeriesId(5), "Имя", Status::Failed, at(1_800_000_000))
         }
     }
 
@@ -327,6 +331,8 @@ mod tests {
             assert_eq!(index.compact(), Some(entry.compact()));
         }
         let memory = full().compact();
+        assert_eq!(crate::checkpoint::fingerprint_from_hex(&"ab".repeat(16)), memory.fingerprint());
+        assert_eq!(crate::checkpoint::fingerprint_from_hex("abc"), None);
         assert_eq!(memory.episodes_total(), Some(24));
         assert_eq!(memory.fingerprint(), Some([0xab; 16]));
         assert_eq!(memory.reason(), Reason::Retryable);
@@ -338,7 +344,7 @@ mod tests {
     fn unknown_words_and_fields_are_tolerated_bad_ones_not() {
         let read = |text: &str| serde_json::from_str::<IndexLine<'_>>(text).ok().and_then(|line| line.compact());
         let line = r#"{"id":7,"run":1,"status":"skipped","reason":"new_\u0072eason","airing":"paused","at":"2026-01-09T12:00:00Z","x":{}}"#;
-        let entry = read(line).unwrap();
+        let Some(entry) = read(line) else { panic!("not read") };
         assert_eq!((entry.reason(), entry.airing()), (Reason::Other, Airing::Unknown));
         assert_eq!(read(&line.replace("\"id\":7", "\"id\":0")), None);
         assert_eq!(read(&line.replace("skipped", "lost")), None);
@@ -366,7 +372,7 @@ mod tests {
 
     #[test]
     fn refresh_wants_the_airing_the_due_and_the_incomplete() {
-        let now = Timestamp::from_second(1_900_000_000).unwrap();
+        let now = at(1_900_000_000);
         let base = LedgerEntry::new(SeriesId(1), "T", Status::Done, Timestamp::UNIX_EPOCH);
         assert!(!base.compact().wants_refresh(now));
         assert!(LedgerEntry { airing: Airing::Ongoing, ..base.clone() }.compact().wants_refresh(now));

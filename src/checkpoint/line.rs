@@ -43,12 +43,25 @@ impl IndexLine<'_> {
     }
 }
 
+/// A fingerprint from its 32 hex digits, as [`TitleRecord::fingerprint`](crate::model::TitleRecord::fingerprint) gives it.
+pub fn from_hex(text: &str) -> Option<Fingerprint> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    if text.len() != 32 {
+        return None;
+    }
+    let mut bytes = Fingerprint::default();
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
 /// Fingerprints as 32 hex digits.
 pub(super) mod hex {
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    use super::{Fingerprint, Text};
+    use super::{Fingerprint, Text, from_hex};
 
     #[expect(clippy::ref_option, reason = "the signature serde asks for")]
     pub(in crate::checkpoint) fn serialize<S: Serializer>(
@@ -69,17 +82,6 @@ pub(super) mod hex {
         input: D,
     ) -> Result<Option<Fingerprint>, D::Error> {
         let Some(Text(text)) = Option::<Text<'de>>::deserialize(input)? else { return Ok(None) };
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let mut bytes = Fingerprint::default();
-        if text.len() != 32 {
-            return Err(D::Error::custom("a fingerprint has 32 hex digits"));
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            match (digit(pair[0]), digit(pair[1])) {
-                (Some(high), Some(low)) => *byte = high << 4 | low,
-                _ => return Err(D::Error::custom("a fingerprint has 32 hex digits")),
-            }
-        }
-        Ok(Some(bytes))
+        from_hex(&text).map(Some).ok_or_else(|| D::Error::custom("a fingerprint has 32 hex digits"))
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::model::SeriesId;
@@ -58,14 +58,37 @@ pub struct Migrated {
     pub rejected: Vec<String>,
 }
 
+/// The fields at the top, whatever they hold.
+struct Keys(HashSet<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = HashSet::new();
+                while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    keys.insert(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        input.deserialize_map(Names)
+    }
+}
+
 #[derive(Deserialize)]
 struct RawV1 {
     #[serde(default)]
     last_run: Value,
     #[serde(default)]
     processed_anime: Option<RawTitles>,
-    #[serde(flatten)]
-    _extra: Map<String, Value>,
 }
 
 /// Read title by title, so that payloads of a large state are never in memory together.
@@ -148,10 +171,8 @@ impl V1State {
     /// Reads it in any of its variants.
     pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, StateError> {
         const KEYS: [&str; 3] = ["last_run", "last_page", "processed_anime"];
-        #[derive(Deserialize)]
-        struct Keys(BTreeMap<String, serde::de::IgnoredAny>);
-        let keys: Keys = serde_json::from_slice(bytes).map_err(|error| StateError::json(path, &error))?;
-        if !keys.0.is_empty() && !KEYS.iter().any(|key| keys.0.contains_key(*key)) {
+        let Keys(keys) = serde_json::from_slice(bytes).map_err(|error| StateError::json(path, &error))?;
+        if !keys.is_empty() && !KEYS.iter().any(|key| keys.contains(*key)) {
             return Err(StateError::Corrupt {
                 path: path.to_path_buf(),
                 place: "the beginning".to_owned(),
@@ -210,13 +231,12 @@ pub(super) fn apply(
     now: Timestamp,
 ) -> Result<PathBuf, StateError> {
     fail::fail_point!("checkpoint.migrate.before_backup");
-    let backup = match find_backup(&paths.checkpoint, old) {
-        Some(known) => known,
-        None => {
-            let backup = StatePaths::backup(&paths.checkpoint, "v1", now);
-            atomic_file::replace(&backup, old)?;
-            backup
-        }
+    let backup = if let Some(known) = find_backup(&paths.checkpoint, old) {
+        known
+    } else {
+        let backup = StatePaths::backup(&paths.checkpoint, "v1", now);
+        atomic_file::replace(&backup, old)?;
+        backup
     };
     fail::fail_point!("checkpoint.migrate.after_backup");
     merge_into_ledger(&paths.ledger, &migrated.entries)?;
@@ -232,7 +252,9 @@ fn find_backup(checkpoint: &Path, old: &[u8]) -> Option<PathBuf> {
     let prefix = format!("{}.v1.", file_name(checkpoint));
     std::fs::read_dir(checkpoint.parent()?).ok()?.flatten().map(|entry| entry.path()).find(|path| {
         let name = file_name(path);
-        name.starts_with(&prefix) && name.ends_with(".bak") && std::fs::read(path).is_ok_and(|bytes| bytes == old)
+        name.starts_with(&prefix)
+            && path.extension().is_some_and(|ext| ext == "bak")
+            && std::fs::read(path).is_ok_and(|bytes| bytes == old)
     })
 }
 

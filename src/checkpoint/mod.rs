@@ -28,6 +28,7 @@ use crate::model::SeriesId;
 
 pub use entry::{Airing, Entry, Fingerprint, LedgerEntry, Reason, Status};
 pub use error::StateError;
+pub use line::from_hex as fingerprint_from_hex;
 pub use lock::{Holder, LockProbe, LockStatus, StateLock};
 pub use notice::Notice;
 pub use paths::StatePaths;

@@ -125,20 +125,14 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
 /// The ledger is right about titles and about which run numbers are used, the document about everything else.
 pub(super) fn agree(document: Option<Document>, loaded: &Loaded, notices: &mut Vec<Notice>) -> Document {
     let titles = loaded.entries.len() as u64;
-    let mut document = match document {
-        Some(document) => {
-            if titles == 0 && document.ledger.entries > 0 {
-                notices.push(Notice::LedgerMissing { expected: document.ledger.entries });
-            }
-            document
+    match &document {
+        Some(document) if titles == 0 && document.ledger.entries > 0 => {
+            notices.push(Notice::LedgerMissing { expected: document.ledger.entries });
         }
-        None => {
-            if titles > 0 {
-                notices.push(Notice::CheckpointMissing { titles });
-            }
-            Document::fresh()
-        }
-    };
+        None if titles > 0 => notices.push(Notice::CheckpointMissing { titles }),
+        _ => {}
+    }
+    let mut document = document.unwrap_or_else(Document::fresh);
     // A number used twice would make titles of an older run look finished in a new one.
     document.run_seq = document.run_seq.max(loaded.newest_run());
     if let Some(run) = &mut document.run {

@@ -84,7 +84,13 @@ fn to_json(summary: &Summary) -> Result<String, StateError> {
 }
 
 fn kept(backups: &[PathBuf]) -> String {
-    backups.iter().map(|path| format!("kept {}\n", path.display())).collect()
+    let mut text = String::new();
+    for path in backups {
+        text += "kept ";
+        text += &path.to_string_lossy();
+        text.push('\n');
+    }
+    text
 }
 
 pub(super) fn show(summary: &Summary) -> String {

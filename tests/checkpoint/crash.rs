@@ -14,7 +14,7 @@ use futures::stream::{StreamExt as _, TryStreamExt as _};
 use parser::checkpoint::{Checkpoint, LockProbe, LockStatus, Phase, RunMode, RunSpec, StateError, StatePaths, Status};
 use parser::model::SeriesId;
 
-use crate::support::{TestResult, at, block_on, entry, open, paths};
+use crate::support::{TestResult, at, block_on, count, entry, open, paths};
 
 const TITLES: std::ops::RangeInclusive<u64> = 1..=24;
 const PAGES: u32 = 3;
@@ -230,9 +230,8 @@ fn kill_and_resume(point: &str, after: usize, before: Before) -> TestResult {
         Before::Torn => Some(1),
     };
     assert_eq!(old, expected, "what was known before the run");
-    let litter: Vec<_> = crate::support::names(&paths.dir)?.into_iter().filter(|name| name.ends_with(".tmp")).collect();
-    assert!(litter.is_empty(), "{litter:?}");
-    let backups = crate::support::names(&paths.dir)?.into_iter().filter(|name| name.ends_with(".bak")).count();
+    assert_eq!(count(&paths.dir, "tmp")?, 0, "{point}: no litter");
+    let backups = count(&paths.dir, "bak")?;
     assert_eq!(
         backups,
         usize::from(before == Before::Former),

@@ -51,10 +51,16 @@ pub(crate) fn snapshot(dir: &Path) -> std::io::Result<BTreeMap<PathBuf, (Vec<u8>
     Ok(files)
 }
 
+/// The names of the files in `dir`, sorted.
 pub(crate) fn names(dir: &Path) -> std::io::Result<Vec<String>> {
     let mut names = std::fs::read_dir(dir)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<std::io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
+}
+
+/// How many files in `dir` have this extension.
+pub(crate) fn count(dir: &Path, extension: &str) -> std::io::Result<usize> {
+    Ok(names(dir)?.iter().filter(|name| Path::new(name).extension().is_some_and(|ext| ext == extension)).count())
 }
