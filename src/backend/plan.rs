@@ -142,17 +142,14 @@ impl Plan {
                 continue;
             }
             let data = release_row(release);
-            let reference = match old.remove(&id.0) {
-                Some(before) => {
-                    if !same_release(before, &data) {
-                        self.changes.releases.push(Put { row: Some(before.row), data });
-                    }
-                    RowRef::Stored(before.row)
+            let reference = if let Some(before) = old.remove(&id.0) {
+                if !same_release(before, &data) {
+                    self.changes.releases.push(Put { row: Some(before.row), data });
                 }
-                None => {
-                    self.changes.releases.push(Put { row: None, data });
-                    RowRef::New(self.changes.releases.len() - 1)
-                }
+                RowRef::Stored(before.row)
+            } else {
+                self.changes.releases.push(Put { row: None, data });
+                RowRef::New(self.changes.releases.len() - 1)
             };
             rows.insert(id, reference);
         }

@@ -18,7 +18,7 @@ impl Crawl<'_> {
         if run.phase == Phase::Listing {
             return Ok(run);
         }
-        let landed = match self.view(&run) {
+        let landed = match Self::view(&run) {
             View::Landed => self
                 .landing
                 .listing()
@@ -80,7 +80,7 @@ impl Crawl<'_> {
 
     /// Every title is marked: count what never became one, and close the run in the checkpoint.
     async fn finish(&self, run: &RunState, summary: &mut Summary) -> Result<(), CrawlError> {
-        if self.view(run) == View::Landed {
+        if Self::view(run) == View::Landed {
             let nameless = self.landing.without_series_count().await?;
             summary.titles.count_skipped(SkipReason::NoShikimoriId, nameless);
             let rejected = self.landing.rejected(run.generation).await?;

@@ -54,7 +54,7 @@ impl Crawl<'_> {
                 Prepared { id: *id, metadata, materials: None }
             })
             .collect();
-        if self.view(run) == View::Landed {
+        if Self::view(run) == View::Landed {
             for (title, (_, materials)) in prepared.iter_mut().zip(self.landing.materials_of(ids).await?) {
                 title.materials = Some(materials);
             }
@@ -67,7 +67,7 @@ impl Crawl<'_> {
         let now = Timestamp::now();
         let mut known = HashMap::with_capacity(ids.len());
         for row in self.landing.metadata(ids).await? {
-            if self.is_usable(run, &run_id, &row, now) {
+            if Self::is_usable(run, &run_id, &row, now) {
                 known.insert(row.series, metadata_of(row));
             }
         }
@@ -97,7 +97,7 @@ impl Crawl<'_> {
     }
 
     /// May a landed row be used, or must it be asked for again?
-    fn is_usable(&self, run: &RunState, run_id: &str, row: &LandedMetadata, now: Timestamp) -> bool {
+    fn is_usable(run: &RunState, run_id: &str, row: &LandedMetadata, now: Timestamp) -> bool {
         if run.from_landing || row.run_id == run_id {
             return true;
         }

@@ -17,6 +17,7 @@ mod stop;
 mod summary;
 mod tally;
 mod titles;
+mod translations;
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -90,7 +91,7 @@ impl Crawl<'_> {
         let tally = RefCell::new(Tally::default());
         let (run, end) = match self.begin().await {
             Ok(run) => {
-                let end = match self.phases(&run, &tally).await {
+                let end = match self.learn_and_load(&run, &tally).await {
                     Ok(Flow::Done) => End::Finished,
                     Ok(Flow::Stopped) => End::Stopped,
                     Err(error) => End::Failed(error),
@@ -102,10 +103,15 @@ impl Crawl<'_> {
         self.close(run, end, tally.into_inner(), started.elapsed()).await
     }
 
+    async fn learn_and_load(&mut self, run: &RunState, tally: &RefCell<Tally>) -> Result<Flow, CrawlError> {
+        self.learn_translations(run).await?;
+        self.phases(run, tally).await
+    }
+
     /// The pipeline. Each phase goes on where the checkpoint says it stands.
     async fn phases(&self, run: &RunState, tally: &RefCell<Tally>) -> Result<Flow, CrawlError> {
         if run.phase == Phase::Listing {
-            let flow = match self.view(run) {
+            let flow = match Self::view(run) {
                 View::Landed => self.list_everything(run).await?,
                 View::Search => self.collect_ids(run).await?,
             };
@@ -166,7 +172,7 @@ impl Crawl<'_> {
     }
 
     /// How the run sees a title: whole, either way.
-    fn view(&self, run: &RunState) -> View {
+    fn view(run: &RunState) -> View {
         if run.mode == RunMode::Full && run.max_pages.is_none() { View::Landed } else { View::Search }
     }
 
@@ -179,7 +185,7 @@ impl Crawl<'_> {
     fn refuse_other_sources(&self) -> Result<(), CrawlError> {
         match self.checkpoint.target() {
             Some(target) if target.starts_with(SANDBOX) != self.options.sandbox => Err(CrawlError::OtherSources {
-                folder: self.checkpoint.paths().dir.to_owned(),
+                folder: self.checkpoint.paths().dir.clone(),
                 sandbox: !self.options.sandbox,
             }),
             _ => Ok(()),

@@ -41,7 +41,7 @@ pub struct TitleLine<'a> {
 }
 
 /// The outcome's word in reports, logs and metrics.
-pub fn outcome_word(outcome: &Outcome) -> &'static str {
+pub(super) fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Loaded { change: crate::model::Change::Created, .. } => "created",
         Outcome::Loaded { change: crate::model::Change::Updated, .. } => "updated",

@@ -149,7 +149,7 @@ fn end<S: Serializer>(end: &End, serializer: S) -> Result<S::Ok, S::Error> {
         hint: Option<String>,
     }
     let (error, hint) = match end {
-        End::Failed(error) => (Some(crate::error::chain(error)), error.hint().map(|hint| hint.into_owned())),
+        End::Failed(error) => (Some(crate::error::chain(error)), error.hint().map(std::borrow::Cow::into_owned)),
         _ => (None, None),
     };
     Line { state: end.as_str(), error, hint }.serialize(serializer)

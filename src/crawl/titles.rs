@@ -107,14 +107,14 @@ impl Crawl<'_> {
     }
 
     async fn titles_of(&self, run: &RunState) -> Result<u64, CrawlError> {
-        Ok(match self.view(run) {
+        Ok(match Self::view(run) {
             View::Landed => self.landing.series_count().await?,
             View::Search => self.landing.pending_count(&run.id.to_string()).await?,
         })
     }
 
     async fn ids_after(&self, run: &RunState, after: Option<SeriesId>) -> Result<Vec<SeriesId>, CrawlError> {
-        Ok(match self.view(run) {
+        Ok(match Self::view(run) {
             View::Landed => self.landing.series_ids(after, PAGE).await?,
             View::Search => self.landing.pending(&run.id.to_string(), after, PAGE).await?,
         })

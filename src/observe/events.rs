@@ -118,3 +118,13 @@ pub fn search_maybe_truncated(series: u64, materials: usize) {
 pub fn state_notice(notice: &str) {
     warn!(notice, "state");
 }
+
+/// The list of translations could not be had; names of materials without one stay unknown.
+pub fn translations_unknown(reason: &str) {
+    warn!(service = "kodik", reason, "the list of translations is not available");
+}
+
+/// A setting names a translation that the source does not have.
+pub fn no_such_translation(name: &str) {
+    warn!(name, "TRANSLATION_PRIORITIES or TRANSLATIONS_EXCLUDED names a translation that the source does not have");
+}

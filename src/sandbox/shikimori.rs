@@ -177,7 +177,7 @@ fn genres() -> Reply {
 }
 
 fn studios() -> Reply {
-    let items = REFERENCE.studios.iter().map(|studio| rest::studio(studio));
+    let items = REFERENCE.studios.iter().map(rest::studio);
     Reply::json(&Value::Array(items.collect()))
 }
 

@@ -48,7 +48,7 @@ pub(super) fn distinct(materials: &[Material]) -> Vec<&Material> {
 /// One upload for each translation: the one with most episodes, of equal ones the newest. Excluded translations go as a
 /// whole. Kept + re-uploads + excluded = materials.
 pub(super) fn choose<'a>(materials: &[&'a Material], rules: &Rules) -> Uploads<'a> {
-    let mut uploads: Vec<Upload<'a>> = materials.iter().map(|material| Upload::of(material)).collect();
+    let mut uploads: Vec<Upload<'a>> = materials.iter().map(|material| Upload::of(material, rules)).collect();
     uploads.sort_by(|a, b| a.translation.id.cmp(&b.translation.id).then_with(|| a.rank().cmp(&b.rank())));
     let all = uploads.len();
     uploads.dedup_by(|worse, kept| worse.translation.id == kept.translation.id);
@@ -82,11 +82,11 @@ pub(super) fn describe(uploads: &[Upload<'_>], episodes: &[u32]) -> Vec<Release>
 }
 
 impl<'a> Upload<'a> {
-    fn of(material: &'a Material) -> Self {
+    fn of(material: &'a Material, rules: &Rules) -> Self {
         let entries = entries(material);
         Self {
             material,
-            translation: translation(material.translation.as_ref()),
+            translation: translation(material.translation.as_ref(), rules),
             priority: 0,
             regular: entries.iter().filter(|entry| entry.is_regular_and_linked()).count(),
             entries,
@@ -102,7 +102,7 @@ impl<'a> Upload<'a> {
 }
 
 /// A material that names no translation still plays: it stands under id 0.
-fn translation(raw: Option<&RawTranslation>) -> Translation {
+fn translation(raw: Option<&RawTranslation>, rules: &Rules) -> Translation {
     let id = raw.and_then(|raw| raw.id).unwrap_or(0);
     let title = raw.and_then(|raw| raw.title.as_deref()).and_then(line);
     let kind = match raw.and_then(|raw| raw.kind.as_deref()).map(str::trim) {
@@ -110,8 +110,10 @@ fn translation(raw: Option<&RawTranslation>) -> Translation {
         Some("subtitles") => TranslationKind::Subtitles,
         _ => TranslationKind::Unknown,
     };
-    let title = title.unwrap_or_else(|| if id == 0 { "Unknown".to_owned() } else { format!("Translation {id}") });
-    Translation { id: TranslationId(id), title, kind }
+    let id = TranslationId(id);
+    let title = title.or_else(|| rules.translation_names.get(&id).cloned());
+    let title = title.unwrap_or_else(|| if id.0 == 0 { "Unknown".to_owned() } else { format!("Translation {id}") });
+    Translation { id, title, kind }
 }
 
 fn blocked_countries(material: &Material) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! What an operator may decide about records: languages, translation priorities, what to leave out.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::model::{Translation, TranslationId};
@@ -20,6 +21,8 @@ pub struct Rules {
     pub include_specials: bool,
     /// Send joined (`1-2`) and otherwise odd (`6.5`) episodes?
     pub include_joined: bool,
+    /// Names of translations by id, for materials that name only the id.
+    pub translation_names: BTreeMap<TranslationId, String>,
     /// Where Shikimori's relative image paths lead, `https://shikimori.io`.
     pub shikimori_asset_base: String,
 }
@@ -33,6 +36,7 @@ impl Default for Rules {
             excluded_translations: Vec::new(),
             include_specials: false,
             include_joined: false,
+            translation_names: BTreeMap::new(),
             shikimori_asset_base: "https://shikimori.io".to_owned(),
         }
     }

@@ -97,7 +97,12 @@ async fn backend(settings: Option<&BackendSettings>, service: Option<Service>) -
     let answer = match service.send(request).await {
         Ok(answer) => answer,
         Err(error) => {
-            return Some(Check::bad(at, Party::Backend, chain(&error), "is it running, and is BACKEND_BASE_URL right?"));
+            return Some(Check::bad(
+                at,
+                Party::Backend,
+                chain(&error),
+                "is it running, and is BACKEND_BASE_URL right?",
+            ));
         }
     };
     Some(match answer.status.as_u16() {

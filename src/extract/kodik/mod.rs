@@ -23,7 +23,7 @@ pub use cursor::{Cursor, RepeatGuard};
 pub use error::classify;
 pub use list::{ListPage, Order};
 pub use search::Found;
-pub use translations::{TranslationInfo, Translations};
+pub use translations::{TranslationInfo, Translations, parse_translations};
 
 /// The service's name in logs, metrics and reports.
 pub const NAME: &str = "kodik";

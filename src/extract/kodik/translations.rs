@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::envelope::Envelope;
 use super::{Kodik, NAME};
 use crate::extract::ExtractError;
 use crate::extract::drift::{DriftKind, Root};
@@ -51,4 +52,10 @@ impl Kodik {
         }
         Ok(list)
     }
+}
+
+/// Reads a landed answer again; what cannot be read was counted when it came and is passed over now.
+pub fn parse_translations(raw: &[u8]) -> Vec<TranslationInfo> {
+    let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(raw) else { return Vec::new() };
+    envelope.results.unwrap_or_default().into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
 }
