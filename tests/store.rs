@@ -1,11 +1,12 @@
 //! The stores: what a commit means, what a crash leaves, what is refused and how it is said, and the landing's promises.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic here and now")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use parser::error::{Fault, Party};
-use parser::model::{MaterialId, MetadataOrigin, SeriesId};
+use parser::model::{MaterialId, MetadataOrigin, SeriesId, SkipReason};
 use parser::store::StoreErrorKind;
 use parser::store::catalogue::{CatalogueStore, SqliteCatalogue};
 use parser::store::landing::{
@@ -282,6 +283,7 @@ async fn a_listing_lands_page_by_page_and_survives_a_crash() {
     assert!(landing.listing().await.unwrap().unwrap().finished);
 
     assert_eq!(landing.material_count().await.unwrap(), 4);
+    assert_eq!(landing.material_count_of(generation).await.unwrap(), 4);
     assert_eq!(landing.series_count().await.unwrap(), 2);
     assert_eq!(landing.without_series_count().await.unwrap(), 1);
     assert_eq!(raws(&landing.without_series(None, 10).await.unwrap()), ["d"]);
@@ -339,17 +341,16 @@ async fn metadata_roles_and_reference_lists_are_kept_raw() {
         run_id: "run-1".into(),
         origin,
         raw: Bytes::from_static(raw),
+        fetched_at: "2024-01-01T00:00:00.5Z".parse().unwrap(),
     };
     let rows = vec![
         row(1, LandedOrigin::GraphQl, b"{\"a\": 1}"),
         row(2, LandedOrigin::Rest, b"{}"),
-        row(3, LandedOrigin::Absent("banned".into()), b"rkn_banned"),
+        row(3, LandedOrigin::Absent(SkipReason::Banned), b"rkn_banned"),
     ];
     landing.put_metadata(rows.clone()).await.unwrap();
     let ids = [SeriesId(3), SeriesId(9), SeriesId(1)];
     assert_eq!(landing.metadata(&ids).await.unwrap(), [rows[2].clone(), rows[0].clone()]);
-    assert_eq!(landing.metadata_fresh("run-1", &ids).await.unwrap(), [SeriesId(3), SeriesId(1)]);
-    assert_eq!(landing.metadata_fresh("run-2", &ids).await.unwrap(), []);
     landing.put_roles("run-1", SeriesId(1), Bytes::from_static(b"[]")).await.unwrap();
     assert_eq!(landing.roles(SeriesId(1)).await.unwrap(), Some(("run-1".into(), Bytes::from_static(b"[]"))));
     assert_eq!(landing.roles(SeriesId(2)).await.unwrap(), None);

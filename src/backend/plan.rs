@@ -19,6 +19,8 @@ use crate::store::catalogue::{
 pub const PLAYER_TYPE: &str = "iframe";
 /// The player's source in the tables and in the contract.
 pub const PLAYER_SOURCE: &str = "kodik";
+/// Characters of a value in a printed difference.
+const MAX_SHOWN: usize = 120;
 
 /// One field of the series that changes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -29,6 +31,20 @@ pub struct FieldChange {
     pub old: Option<String>,
     /// After.
     pub new: Option<String>,
+}
+
+/// `year: 2021 → 2022`; long values are cut.
+impl std::fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let show = |value: &Option<String>| match value {
+            None => "nothing".to_owned(),
+            Some(text) if text.chars().count() > MAX_SHOWN => {
+                text.chars().take(MAX_SHOWN).chain(['…']).map(|c| if c.is_control() { ' ' } else { c }).collect()
+            }
+            Some(text) => text.replace(char::is_control, " "),
+        };
+        write!(f, "{}: {} → {}", self.name, show(&self.old), show(&self.new))
+    }
 }
 
 /// What an import would do.
@@ -64,8 +80,8 @@ pub fn plan(stored: Option<&StoredTitle>, record: &TitleRecord, fingerprint: &st
             slug: names::slug(&record.series),
         },
         Some(stored) => match merge::series(&stored.series, &record.series, record.origin) {
-            Some((series, origin, changed)) => {
-                fields = changed;
+            Some((series, origin, differing)) => {
+                fields = differing;
                 SeriesPut::Update { row: stored.series.row, series: Box::new(series), origin }
             }
             None => SeriesPut::Keep { row: stored.series.row },
@@ -142,17 +158,14 @@ impl Plan {
                 continue;
             }
             let data = release_row(release);
-            let reference = match old.remove(&id.0) {
-                Some(before) => {
-                    if !same_release(before, &data) {
-                        self.changes.releases.push(Put { row: Some(before.row), data });
-                    }
-                    RowRef::Stored(before.row)
+            let reference = if let Some(before) = old.remove(&id.0) {
+                if !same_release(before, &data) {
+                    self.changes.releases.push(Put { row: Some(before.row), data });
                 }
-                None => {
-                    self.changes.releases.push(Put { row: None, data });
-                    RowRef::New(self.changes.releases.len() - 1)
-                }
+                RowRef::Stored(before.row)
+            } else {
+                self.changes.releases.push(Put { row: None, data });
+                RowRef::New(self.changes.releases.len() - 1)
             };
             rows.insert(id, reference);
         }

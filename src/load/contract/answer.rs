@@ -65,7 +65,9 @@ pub(super) fn understand(response: &Response) -> Answer {
         return match serde_json::from_slice::<Body>(&response.body) {
             Ok(Body { success: Some(success), message, errors, .. }) => {
                 let mut errors = errors.unwrap_or_default();
-                errors.iter_mut().for_each(|line| cut(line));
+                for line in &mut errors {
+                    cut(line);
+                }
                 if !success && errors.is_empty() {
                     errors.push(message.unwrap_or_else(|| "refused without a reason".to_owned()));
                 }
@@ -117,7 +119,7 @@ fn message(response: &Response) -> String {
     line
 }
 
-/// A text, or FastAPI's list of `{loc, msg}`.
+/// A text, or `FastAPI`'s list of `{loc, msg}`.
 fn detail_text(detail: &serde_json::Value) -> String {
     if let Some(text) = detail.as_str() {
         return text.to_owned();
