@@ -217,7 +217,7 @@ async fn over_http() -> Subject {
     let server = MockServer::start().await;
     let world = Arc::new(Mutex::new(World::default()));
     Mock::given(any()).respond_with(Backend(Arc::clone(&world))).mount(&server).await;
-    let loader = Loader::Contract(client(&server, &folder.path().join("sent.db"), TOKEN));
+    let loader = Loader::Contract(Box::new(client(&server, &folder.path().join("sent.db"), TOKEN)));
     Subject { loader, world: Some(world), folder, server: Some(server) }
 }
 

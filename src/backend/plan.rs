@@ -19,8 +19,6 @@ use crate::store::catalogue::{
 pub const PLAYER_TYPE: &str = "iframe";
 /// The player's source in the tables and in the contract.
 pub const PLAYER_SOURCE: &str = "kodik";
-/// Characters of a value in a printed difference.
-const MAX_SHOWN: usize = 120;
 
 /// One field of the series that changes.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -31,20 +29,6 @@ pub struct FieldChange {
     pub old: Option<String>,
     /// After.
     pub new: Option<String>,
-}
-
-/// `year: 2021 → 2022`; long values are cut.
-impl std::fmt::Display for FieldChange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let show = |value: &Option<String>| match value {
-            None => "nothing".to_owned(),
-            Some(text) if text.chars().count() > MAX_SHOWN => {
-                text.chars().take(MAX_SHOWN).chain(['…']).map(|c| if c.is_control() { ' ' } else { c }).collect()
-            }
-            Some(text) => text.replace(char::is_control, " "),
-        };
-        write!(f, "{}: {} → {}", self.name, show(&self.old), show(&self.new))
-    }
 }
 
 /// What an import would do.

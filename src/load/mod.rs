@@ -18,7 +18,7 @@ pub enum Loader {
     /// The catalogue in this process.
     Embedded(Embedded),
     /// A backend that speaks the import contract.
-    Contract(Contract),
+    Contract(Box<Contract>),
     /// Nowhere.
     DryRun(DryRun),
 }
