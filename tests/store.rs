@@ -1,5 +1,5 @@
 //! The stores: what a commit means, what a crash leaves, what is refused and how it is said, and the landing's promises.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking and documents itself by its name")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic here and now")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -283,6 +283,7 @@ async fn a_listing_lands_page_by_page_and_survives_a_crash() {
     assert!(landing.listing().await.unwrap().unwrap().finished);
 
     assert_eq!(landing.material_count().await.unwrap(), 4);
+    assert_eq!(landing.material_count_of(generation).await.unwrap(), 4);
     assert_eq!(landing.series_count().await.unwrap(), 2);
     assert_eq!(landing.without_series_count().await.unwrap(), 1);
     assert_eq!(raws(&landing.without_series(None, 10).await.unwrap()), ["d"]);
@@ -340,7 +341,7 @@ async fn metadata_roles_and_reference_lists_are_kept_raw() {
         run_id: "run-1".into(),
         origin,
         raw: Bytes::from_static(raw),
-        fetched_at: jiff::Timestamp::UNIX_EPOCH,
+        fetched_at: "2024-01-01T00:00:00.5Z".parse().unwrap(),
     };
     let rows = vec![
         row(1, LandedOrigin::GraphQl, b"{\"a\": 1}"),

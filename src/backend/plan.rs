@@ -64,8 +64,8 @@ pub fn plan(stored: Option<&StoredTitle>, record: &TitleRecord, fingerprint: &st
             slug: names::slug(&record.series),
         },
         Some(stored) => match merge::series(&stored.series, &record.series, record.origin) {
-            Some((series, origin, changed)) => {
-                fields = changed;
+            Some((series, origin, differing)) => {
+                fields = differing;
                 SeriesPut::Update { row: stored.series.row, series: Box::new(series), origin }
             }
             None => SeriesPut::Keep { row: stored.series.row },

@@ -159,7 +159,7 @@ impl Contract {
                         pass.acknowledged.origin = Some(record.origin);
                     }
                 }
-                Ok(errors) => return pass.give_up(Part::partial(format!("series {}", record.series.id), &errors)),
+                Ok(errors) => return pass.give_up(Part::partial(&format!("series {}", record.series.id), &errors)),
                 Err(trouble) => return pass.give_up(trouble.of(format!("series {}", record.series.id))),
             }
         }
@@ -234,7 +234,7 @@ impl Contract {
                     pass.writes.videos += 1;
                     pass.acknowledged.parts.push(hash);
                 }
-                Ok(errors) => pass.refused.push(Part::partial(name(), &errors)),
+                Ok(errors) => pass.refused.push(Part::partial(&name(), &errors)),
                 Err(trouble) => pass.take(trouble.of(name())),
             }
             // An order error or a stop: what is under way is dropped, and sent again another time.

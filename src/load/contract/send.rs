@@ -134,8 +134,8 @@ impl Trouble {
 
 impl Part {
     /// Answered with "not successful".
-    pub(super) fn partial(name: String, errors: &[String]) -> Self {
-        Self::partial_line(&name, &errors.join("; "))
+    pub(super) fn partial(name: &str, errors: &[String]) -> Self {
+        Self::partial_line(name, &errors.join("; "))
     }
 
     /// One line of such an answer.

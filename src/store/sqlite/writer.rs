@@ -65,8 +65,7 @@ where
     fn finish(self: Box<Self>, failed: Option<StoreError>) {
         let answer = match (failed, self.result) {
             // A job's own error says more than that of the transaction.
-            (_, Some(Err(error))) => Err(error),
-            (Some(error), _) => Err(error),
+            (_, Some(Err(error))) | (Some(error), _) => Err(error),
             (None, Some(result)) => result,
             (None, None) => Err(self.place.closed()),
         };
