@@ -1,5 +1,5 @@
 //! The sandbox over real sockets: paging, errors, GraphQL, limits, faults and the request log, as any client sees them.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking and documents itself by its name")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail by panicking, as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -305,6 +305,8 @@ fn rules(settings: &Settings) -> Rules {
         excluded_translations: transform.translations_excluded.iter().filter_map(|name| name.parse().ok()).collect(),
         include_specials: transform.include_specials,
         include_joined: transform.include_joined,
+        // Learnt from the source at the beginning of the run.
+        translation_names: std::collections::BTreeMap::new(),
         shikimori_asset_base: base.origin().ascii_serialization(),
     }
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::RwLock;
 
-use super::data::{Material, Span, Title};
+use super::data::{Material, Title};
 use super::generated::Generated;
+use super::seasons::Span;
 use super::{SandboxError, Titles, fixture};
 
 /// What a listing is sorted by.

@@ -130,7 +130,6 @@ pub(crate) enum Fault {
 /// The fault of the `number`-th request (from 0) of a service. `graphql` tells GraphQL requests from all others.
 pub(crate) fn choose(profile: FaultProfile, seed: u64, number: u64, graphql: bool) -> Fault {
     match profile {
-        FaultProfile::None => Fault::None,
         FaultProfile::Flaky => {
             let dice = mix(seed ^ mix(number));
             if !dice.is_multiple_of(5) {
@@ -159,7 +158,7 @@ pub(crate) fn choose(profile: FaultProfile, seed: u64, number: u64, graphql: boo
         FaultProfile::Hostile => choose(HOSTILE[usize::try_from(number % 6).unwrap_or(0)], seed, number, graphql),
         FaultProfile::Moved => Fault::Moved,
         FaultProfile::GraphqlDown if graphql => Fault::Status(503),
-        FaultProfile::Truncated | FaultProfile::GraphqlDown => Fault::None,
+        FaultProfile::None | FaultProfile::Truncated | FaultProfile::GraphqlDown => Fault::None,
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::SandboxError;
-use super::data::{EpisodesSpec, Material, Season, SeasonSpec, Title, parse_spans};
+use super::data::{EpisodesSpec, Material, SeasonSpec, Title};
 use super::reference::REFERENCE;
+use super::seasons::{Season, parse_spans};
 
 /// The files, embedded so that the sandbox works from any folder.
 const FILES: [(&str, &str); 5] = [

@@ -4,8 +4,9 @@
 //! of the materials, so the materials of one title lie far apart in a listing, as they do at the real source, and both
 //! directions (position → title, id → position) cost O(1).
 
-use super::data::{Material, Season, Span, Title};
+use super::data::{Material, Title};
 use super::reference::REFERENCE;
+use super::seasons::{Season, Span};
 
 /// Materials and episodes of each title of a block; 0 episodes = a film. 60 materials and 581 videos in all: with the
 /// record of the title and its list of episodes about 31 contract writes a title.

@@ -1,6 +1,6 @@
 //! The Kodik side: `/list`, `/search` and the reference lists, errors included. No I/O: a request in, an answer out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Mutex;
 
@@ -9,10 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::catalogue::{Catalogue, Sort};
-use super::data::{Material, Title};
+use super::data::Title;
+use super::dictionaries;
+use super::filter::Filter;
 use super::material::{self, Shape};
 use super::params::Params;
-use super::reference::REFERENCE;
 use super::reply::Reply;
 
 const BAD_TOKEN: &str = "Отсутствует или неверный токен";
@@ -93,9 +94,6 @@ impl Kodik {
             return Reply::html(500, "<html><body>Internal Server Error</body></html>");
         }
         let path = request.path.trim_end_matches('/');
-        if !ENDPOINTS.contains(&path) {
-            return Reply::html(404, "<html><body>Not Found</body></html>");
-        }
         if request.refuse_token || !self.accepts(request.params.get("token")) {
             return error(BAD_TOKEN);
         }
@@ -105,15 +103,8 @@ impl Kodik {
         match path {
             "/list" => self.list(catalogue, request),
             "/search" => search(catalogue, request.params),
-            "/translations" => translations_v1(),
-            "/qualities" => Reply::json(&Value::Array(
-                counts(catalogue, request.params, quality).into_keys().map(|title| json!({ "title": title })).collect(),
-            )),
-            "/translations/v2" => translations_v2(catalogue, request.params),
-            "/genres" => titled_counts(catalogue, request.params, genres),
-            "/countries" => titled_counts(catalogue, request.params, |_, _| vec!["Япония".to_owned()]),
-            "/qualities/v2" => titled_counts(catalogue, request.params, quality),
-            _ => years(catalogue, request.params),
+            _ => dictionaries::answer(catalogue, path, request.params)
+                .unwrap_or_else(|| Reply::html(404, "<html><body>Not Found</body></html>")),
         }
     }
 
@@ -241,18 +232,6 @@ impl Kodik {
     }
 }
 
-const ENDPOINTS: [&str; 9] = [
-    "/list",
-    "/search",
-    "/translations",
-    "/translations/v2",
-    "/genres",
-    "/countries",
-    "/qualities",
-    "/qualities/v2",
-    "/years",
-];
-
 /// Application errors are HTTP 500 with a JSON body.
 fn error(message: &str) -> Reply {
     Reply::json_status(500, &json!({ "error": message }))
@@ -310,177 +289,4 @@ fn search(catalogue: &Catalogue, params: &Params) -> Reply {
     body.append(&mut results);
     body.extend_from_slice(b"]}");
     Reply::json_bytes(200, body)
-}
-
-/// The filters that `/list` and `/search` share.
-struct Filter<'a>(Vec<(&'a str, Vec<&'a str>, &'a Params)>);
-
-impl<'a> Filter<'a> {
-    fn of(params: &'a Params) -> Self {
-        const NAMES: [&str; 24] = [
-            "types",
-            "year",
-            "translation_id",
-            "block_translations",
-            "translation_type",
-            "has_field",
-            "has_field_and",
-            "camrip",
-            "anime_kind",
-            "anime_status",
-            "not_blocked_in",
-            "title",
-            "title_orig",
-            "id",
-            "player_link",
-            "kinopoisk_id",
-            "imdb_id",
-            "mdl_id",
-            "worldart_animation_id",
-            "worldart_cinema_id",
-            "worldart_link",
-            "shikimori_id",
-            "season",
-            "episode",
-        ];
-        let parts = NAMES.iter().filter(|name| params.get(name).is_some()).map(|name| {
-            let whole = matches!(*name, "title" | "title_orig" | "player_link" | "worldart_link");
-            let values = if whole { params.get(name).into_iter().collect() } else { params.list(name) };
-            (*name, values, params)
-        });
-        // Asking for both sorts of anime admits everything there is.
-        Self(
-            parts
-                .filter(|(name, values, _)| {
-                    !(*name == "types" && values.contains(&"anime") && values.contains(&"anime-serial"))
-                })
-                .collect(),
-        )
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn admits(&self, title: &Title, material: &Material) -> bool {
-        self.0.iter().all(|(name, values, params)| admits(title, material, name, values, params))
-    }
-}
-
-fn admits(title: &Title, material: &Material, name: &str, values: &[&str], params: &Params) -> bool {
-    let any = |text: &str| values.contains(&text);
-    let has = |field: &&str| {
-        !material.lacks(field)
-            && match *field {
-                "shikimori_id" => true,
-                "kinopoisk_id" => title.kinopoisk.is_some(),
-                "imdb_id" => title.imdb.is_some(),
-                "worldart_link" => title.worldart.is_some(),
-                _ => material.raw.contains_key(*field),
-            }
-    };
-    let voice = material.voice.to_string();
-    match name {
-        "types" => any(material.kind()),
-        "year" => title.year().is_some_and(|year| in_ranges(year, values)),
-        "translation_id" => any(&voice),
-        "block_translations" => !any(&voice),
-        "translation_type" => REFERENCE.translation(material.voice).is_some_and(|voice| any(&voice.kind)),
-        "has_field" => values.iter().any(has),
-        "has_field_and" => values.iter().all(has),
-        "camrip" => any(if material.camrip { "true" } else { "false" }),
-        "anime_kind" => title.kind.as_deref().is_some_and(any),
-        "anime_status" => any(&title.status),
-        "not_blocked_in" => !material.blocked_countries.iter().any(|country| any(country)),
-        "id" => any(&material.id),
-        "shikimori_id" => !material.lacks("shikimori_id") && any(&title.id.to_string()),
-        "kinopoisk_id" => title.kinopoisk.as_deref().is_some_and(any),
-        "imdb_id" => title.imdb.as_deref().is_some_and(any),
-        "worldart_animation_id" => title.worldart.is_some_and(|number| any(&number.to_string())),
-        "worldart_link" => title.worldart.is_some_and(|number| values[0].ends_with(&format!("id={number}"))),
-        "player_link" => {
-            let number = material.id.split_once('-').map_or("", |(_, number)| number);
-            values[0].contains(&format!("/{number}/"))
-        }
-        "title" | "title_orig" => names_match(title, values[0], params.flag("full_match")),
-        "season" => material.seasons.iter().any(|season| any(&season.key)),
-        "episode" => values
-            .iter()
-            .filter_map(|value| value.parse().ok())
-            .any(|number| material.seasons.iter().any(|season| season.has(number))),
-        // The sandbox knows no dramas and no films of other sorts.
-        _ => false,
-    }
-}
-
-fn in_ranges(year: u32, values: &[&str]) -> bool {
-    values.iter().any(|value| {
-        let (from, to) = value.split_once('-').unwrap_or((value, value));
-        from.parse().is_ok_and(|from: u32| from <= year) && to.parse().is_ok_and(|to: u32| year <= to)
-    })
-}
-
-fn names_match(title: &Title, wanted: &str, whole: bool) -> bool {
-    let wanted = wanted.to_lowercase();
-    let names = std::iter::once(&title.name).chain(&title.russian).chain(&title.english).chain(&title.synonyms);
-    names.map(|name| name.to_lowercase()).any(|name| if whole { name == wanted } else { name.contains(&wanted) })
-}
-
-fn counts(
-    catalogue: &Catalogue,
-    params: &Params,
-    keys: impl Fn(&Title, &Material) -> Vec<String>,
-) -> BTreeMap<String, usize> {
-    let filter = Filter::of(params);
-    let mut counts = BTreeMap::new();
-    catalogue.for_each_title(|title| {
-        for material in title.kodik.iter().filter(|material| filter.admits(title, material)) {
-            for key in keys(title, material) {
-                *counts.entry(key).or_insert(0) += 1;
-            }
-        }
-        true
-    });
-    counts
-}
-
-fn quality(_: &Title, material: &Material) -> Vec<String> {
-    vec![material.quality.clone()]
-}
-
-fn genres(title: &Title, _: &Material) -> Vec<String> {
-    title.genres.iter().filter_map(|id| REFERENCE.genre(*id)).map(|genre| genre.russian.to_lowercase()).collect()
-}
-
-fn envelope(counts: &BTreeMap<String, usize>, items: Vec<Value>) -> Reply {
-    Reply::json(&json!({ "time": "3ms", "total": counts.values().sum::<usize>(), "results": items }))
-}
-
-fn titled_counts(catalogue: &Catalogue, params: &Params, keys: impl Fn(&Title, &Material) -> Vec<String>) -> Reply {
-    let counts = counts(catalogue, params, keys);
-    let items = counts.iter().map(|(title, count)| json!({ "title": title, "count": count })).collect();
-    envelope(&counts, items)
-}
-
-fn years(catalogue: &Catalogue, params: &Params) -> Reply {
-    let counts = counts(catalogue, params, |title, _| title.year().map(|year| year.to_string()).into_iter().collect());
-    let items = counts
-        .iter()
-        .rev()
-        .map(|(year, count)| json!({ "year": year.parse::<u32>().unwrap_or(0), "count": count }))
-        .collect();
-    envelope(&counts, items)
-}
-
-fn translations_v1() -> Reply {
-    let items = REFERENCE.translations.iter().map(|it| json!({ "id": it.id, "title": it.title, "type": it.kind }));
-    Reply::json(&Value::Array(items.collect()))
-}
-
-fn translations_v2(catalogue: &Catalogue, params: &Params) -> Reply {
-    let counts = counts(catalogue, params, |_, material| vec![material.voice.to_string()]);
-    let items = REFERENCE.translations.iter().filter_map(|it| {
-        counts.get(&it.id.to_string()).map(|count| json!({ "id": it.id, "title": it.title, "count": count }))
-    });
-    envelope(&counts, items.collect())
 }

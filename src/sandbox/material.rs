@@ -5,9 +5,10 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::data::{Material, Season, Title};
+use super::data::{Material, Title};
 use super::params::Params;
 use super::reference::REFERENCE;
+use super::seasons::Season;
 
 /// Which optional parts a request asked for.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,7 +6,9 @@
 mod catalogue;
 mod control;
 mod data;
+mod dictionaries;
 mod faults;
+mod filter;
 mod fixture;
 mod generated;
 mod graphql;
@@ -19,6 +21,7 @@ mod params;
 mod reference;
 mod reply;
 mod rest;
+mod seasons;
 mod select;
 mod serve;
 mod shikimori;

@@ -23,9 +23,9 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
-    /// `true` or `1`.
+    /// `true` (in any case: Python clients send `True`) or `1`.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some("true" | "1"))
+        self.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }
 
     /// Items of a comma-separated value; empty when absent.

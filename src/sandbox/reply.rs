@@ -2,6 +2,12 @@
 
 use serde_json::Value;
 
+/// The exact type that Kodik sends: clients compare it whole.
+pub(crate) const JSON: &str = "application/json";
+
+/// The type that Shikimori sends.
+pub(crate) const JSON_UTF8: &str = "application/json; charset=utf-8";
+
 /// Status, type and body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -25,7 +31,7 @@ impl Reply {
 
     /// JSON that is already written.
     pub(crate) fn json_bytes(status: u16, body: Vec<u8>) -> Self {
-        Self { status, content_type: "application/json; charset=utf-8", body, headers: Vec::new() }
+        Self { status, content_type: JSON, body, headers: Vec::new() }
     }
 
     /// A web page, as proxies and challenges answer.

@@ -174,41 +174,8 @@ async fn answer(
         }
         _ => {}
     }
-    let reply = match service {
-        Service::Kodik => {
-            let host = text_header(&parts.headers, header::HOST).unwrap_or("localhost");
-            let paging = match fault {
-                Fault::ForeignNext => Paging::Foreign,
-                Fault::RepeatCursor => Paging::Repeating,
-                _ => Paging::Honest,
-            };
-            let refuse_token = fault == Fault::RefuseToken || shared.is_revoked();
-            let request = KodikRequest {
-                method: parts.method.as_str(),
-                path: &path,
-                host,
-                params: &params,
-                paging,
-                refuse_token,
-            };
-            shared.kodik.answer(&shared.catalogue, &request)
-        }
-        Service::Shikimori => {
-            let user_agent = text_header(&parts.headers, header::USER_AGENT);
-            let request = ShikimoriRequest {
-                method: parts.method.as_str(),
-                path: &path,
-                user_agent,
-                params: &params,
-                body: &body,
-            };
-            let (reply, asked) = shikimori::answer(&shared.catalogue, &request);
-            if let Some(asked) = asked {
-                entry.query = asked;
-            }
-            reply
-        }
-    };
+    let (reply, asked) = ask(&shared, service, fault, &parts, &params, &body);
+    entry.query = asked.unwrap_or(entry.query);
     entry.status = reply.status;
     shared.log.record(entry, false);
     if !shared.latency.is_zero() {
@@ -216,7 +183,7 @@ async fn answer(
     }
     match fault {
         Fault::Delay => tokio::time::sleep(Duration::from_millis(200)).await,
-        Fault::Hang => tokio::time::sleep(Duration::from_secs(60)).await,
+        Fault::Hang => tokio::time::sleep(Duration::from_mins(1)).await,
         Fault::Truncate => return hostile::truncated(reply),
         Fault::Drip => return hostile::dripping(reply),
         _ => {}
@@ -225,6 +192,35 @@ async fn answer(
         return response(Reply { body: Vec::new(), ..reply });
     }
     response(reply)
+}
+
+/// The service's own answer, and what a GraphQL query asked for.
+fn ask(
+    shared: &Shared,
+    service: Service,
+    fault: Fault,
+    parts: &http::request::Parts,
+    params: &Params,
+    body: &[u8],
+) -> (Reply, Option<String>) {
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    match service {
+        Service::Kodik => {
+            let host = text_header(&parts.headers, header::HOST).unwrap_or("localhost");
+            let paging = match fault {
+                Fault::ForeignNext => Paging::Foreign,
+                Fault::RepeatCursor => Paging::Repeating,
+                _ => Paging::Honest,
+            };
+            let refuse_token = fault == Fault::RefuseToken || shared.is_revoked();
+            let request = KodikRequest { method, path, host, params, paging, refuse_token };
+            (shared.kodik.answer(&shared.catalogue, &request), None)
+        }
+        Service::Shikimori => {
+            let user_agent = text_header(&parts.headers, header::USER_AGENT);
+            shikimori::answer(&shared.catalogue, &ShikimoriRequest { method, path, user_agent, params, body })
+        }
+    }
 }
 
 /// Answers that take the place of the service's own.

@@ -7,7 +7,7 @@ use super::data::{Role, Subject, Title};
 use super::graphql;
 use super::params::Params;
 use super::reference::REFERENCE;
-use super::reply::Reply;
+use super::reply::{self, Reply};
 use super::rest::{self, brief};
 use super::select::{Selection, digits};
 
@@ -22,6 +22,18 @@ pub(crate) struct ShikimoriRequest<'a> {
 
 /// Answers one request, and says what a GraphQL query asked for (for the request log).
 pub(crate) fn answer(catalogue: &Catalogue, request: &ShikimoriRequest<'_>) -> (Reply, Option<String>) {
+    let (reply, asked) = route(catalogue, request);
+    (with_charset(reply), asked)
+}
+
+fn with_charset(mut reply: Reply) -> Reply {
+    if reply.content_type == reply::JSON {
+        reply.content_type = reply::JSON_UTF8;
+    }
+    reply
+}
+
+fn route(catalogue: &Catalogue, request: &ShikimoriRequest<'_>) -> (Reply, Option<String>) {
     if request.user_agent.is_none_or(|agent| agent.trim().is_empty()) {
         return (failure(403, "Доступ запрещён: не указан User-Agent"), None);
     }
@@ -191,8 +203,8 @@ fn failure(status: u16, message: &str) -> Reply {
 
 /// What any exception in the application looks like from outside.
 pub(crate) fn exception() -> Reply {
-    Reply::json_status(
+    with_charset(Reply::json_status(
         503,
         &json!({ "code": 503, "exception": "ActiveRecord::ConnectionNotEstablished", "message": "connection is closed" }),
-    )
+    ))
 }
