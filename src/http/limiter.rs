@@ -292,10 +292,14 @@ mod tests {
             prop_assert!(log.len() >= patient, "somebody never got in");
             for (index, windows) in services.iter().enumerate() {
                 let times: Vec<_> = log.iter().filter(|(s, _)| *s == index).map(|(_, at)| *at).collect();
-                windows.iter().for_each(|window| check(window, &times));
+                for window in windows {
+                    check(window, &times);
+                }
             }
             let times: Vec<_> = log.iter().map(|(_, at)| *at).collect();
-            global.iter().for_each(|window| check(window, &times));
+            for window in &global {
+                check(window, &times);
+            }
         }
     }
 
