@@ -109,7 +109,8 @@ impl Respond for Backend {
         let body = String::from_utf8(request.body.clone()).unwrap();
         let path = request.url.path().to_owned();
         world.requests.push((path.clone(), body.clone()));
-        if request.headers.get("x-internal-token").map(|token| token.as_bytes()) != Some(TOKEN.as_bytes()) {
+        if request.headers.get("x-internal-token").map(wiremock::http::HeaderValue::as_bytes) != Some(TOKEN.as_bytes())
+        {
             return envelope(403, &format!("Invalid internal token {TOKEN}"));
         }
         assert_eq!(request.headers.get("content-type").unwrap(), "application/json");
@@ -240,30 +241,22 @@ impl Subject {
 
     /// What the backend has: description, poster, and the links that can be played.
     async fn shown(&self, id: u64) -> (Option<String>, Option<String>, Vec<String>) {
-        match &self.loader {
-            Loader::Embedded(embedded) => {
-                let key = TitleKey { source_name: SOURCE.into(), source_id: id.to_string() };
-                let title = embedded.catalogue().store().title(key).await.unwrap().unwrap();
-                let mut urls: Vec<_> =
-                    title.videos.iter().filter(|video| video.is_active).map(|video| video.url.clone()).collect();
-                urls.sort();
-                (title.series.series.description, title.series.series.poster, urls)
-            }
-            _ => {
-                let world = self.world();
-                let anime = &world.anime[&id.to_string()];
-                let text = |name: &str| anime[name].as_str().map(str::to_owned);
-                let prefix = format!("{id}:");
-                let mut urls: Vec<_> = world
-                    .videos
-                    .iter()
-                    .filter(|video| video.0.starts_with(&prefix))
-                    .map(|video| video.1.clone())
-                    .collect();
-                urls.sort();
-                (text("description"), text("poster"), urls)
-            }
+        if let Loader::Embedded(embedded) = &self.loader {
+            let key = TitleKey { source_name: SOURCE.into(), source_id: id.to_string() };
+            let title = embedded.catalogue().store().title(key).await.unwrap().unwrap();
+            let active = title.videos.iter().filter(|video| video.is_active);
+            let mut urls: Vec<_> = active.map(|video| video.url.clone()).collect();
+            urls.sort();
+            return (title.series.series.description, title.series.series.poster, urls);
         }
+        let world = self.world();
+        let anime = &world.anime[&id.to_string()];
+        let text = |name: &str| anime[name].as_str().map(str::to_owned);
+        let prefix = format!("{id}:");
+        let of_title = world.videos.iter().filter(|video| video.0.starts_with(&prefix));
+        let mut urls: Vec<_> = of_title.map(|video| video.1.clone()).collect();
+        urls.sort();
+        (text("description"), text("poster"), urls)
     }
 
     fn requests(&self) -> usize {
