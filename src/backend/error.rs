@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Fault, Party, Severity};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 /// A failed use case.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,6 +14,13 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// Does another process hold the store's write lock, so that waiting helps?
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Store(error) => error.kind == StoreErrorKind::Locked,
+        }
+    }
+
     /// Does it concern the backend as a whole (the run must stop) and not just this title?
     pub fn stops_run(&self) -> bool {
         match self {

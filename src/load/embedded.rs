@@ -1,10 +1,14 @@
 //! Loading into the catalogue of this process.
 
 use std::path::Path;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
 
 use super::LoadError;
 use crate::backend::{BackendError, Catalogue, ImportOutcome};
 use crate::model::{Failure, Outcome, TitleRecord};
+use crate::observe::events;
 use crate::store::catalogue::{CatalogueStore, SqliteCatalogue};
 
 /// The embedded backend.
@@ -38,13 +42,23 @@ impl Embedded {
     /// Imports one title. What the ledger knows is not asked: the catalogue itself remembers its fingerprints, and an
     /// older copy of it put back in place must be brought up to date.
     pub async fn load(&self, record: &TitleRecord) -> Result<Outcome, LoadError> {
-        match self.catalogue.import(record).await {
+        let import = || self.catalogue.import(record);
+        match import.retry(patience()).when(BackendError::is_locked).notify(report).await {
             Ok(ImportOutcome::Unchanged) => Ok(Outcome::Unchanged),
             Ok(ImportOutcome::Written { change, writes }) => Ok(Outcome::Loaded { change, writes }),
             Err(error) if error.stops_run() => Err(error.into()),
             Err(error) => Ok(Outcome::Failed(refused(&error))),
         }
     }
+}
+
+/// Each attempt waits five seconds for SQLite's lock already; a person's open transaction may take longer.
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(5).with_jitter()
+}
+
+fn report(error: &BackendError, delay: Duration) {
+    events::store_locked(&error.to_string(), delay);
 }
 
 pub(super) fn target(store_id: &str) -> String {

@@ -128,3 +128,9 @@ pub fn translations_unknown(reason: &str) {
 pub fn no_such_translation(name: &str) {
     warn!(name, "TRANSLATION_PRIORITIES or TRANSLATIONS_EXCLUDED names a translation that the source does not have");
 }
+
+/// Another process holds the catalogue's write lock.
+pub fn store_locked(reason: &str, delay: Duration) {
+    counter!("parser_store_locked_total").increment(1);
+    warn!(reason, delay_ms = delay.as_millis(), "the catalogue is locked, trying again");
+}
