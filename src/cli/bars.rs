@@ -53,7 +53,7 @@ impl Bars {
     /// Leaves the bars as they are on the screen and stops drawing.
     pub fn finish(&self) {
         for bar in [&self.listing, &self.titles] {
-            if bar.length().is_some() {
+            if !bar.is_hidden() && !bar.is_finished() {
                 bar.abandon();
             }
         }
@@ -65,14 +65,17 @@ impl Progress for Bars {
         let bar = match phase {
             PhaseKind::Listing => &self.listing,
             PhaseKind::Titles => {
-                if self.listing.length().is_some() {
+                if !self.listing.is_hidden() {
                     self.listing.finish();
                 }
                 &self.titles
             }
         };
         let added = screen().add(bar.clone());
-        added.set_length(total.unwrap_or(0));
+        match total {
+            Some(total) => added.set_length(total),
+            None => added.unset_length(),
+        }
         added.set_position(done);
         // What an earlier run did must not count in the rate.
         added.reset_eta();

@@ -25,7 +25,9 @@ pub struct LogOptions {
 
 /// Installs the subscriber for the whole process. Later calls do nothing.
 pub fn init(options: LogOptions) {
-    let filter = EnvFilter::try_new(&options.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The migration crate narrates every start; what matters of it comes back as an error.
+    let filter = format!("refinery_core=warn,{}", options.filter);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let json = options.json;
     let colour = options.colour;
     let builder = tracing_subscriber::fmt()
