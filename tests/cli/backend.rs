@@ -32,6 +32,8 @@ struct Inner {
     videos: BTreeMap<String, Value>,
     calls: Vec<Call>,
     rule: Option<Rule>,
+    /// Episodes that are not taken.
+    closed: BTreeSet<String>,
 }
 
 /// A running backend. Dropping it stops it.
@@ -94,6 +96,25 @@ impl Backend {
         let inner = self.lock();
         let all = json!({ "anime": inner.anime, "episodes": inner.episodes, "videos": inner.videos });
         serde_json::to_string_pretty(&all).expect("text")
+    }
+
+    /// Refuses (or takes again) one episode; the others of its request are taken.
+    pub(crate) fn close(&self, episode: &str, closed: bool) {
+        let mut inner = self.lock();
+        if closed {
+            inner.closed.insert(episode.to_owned());
+        } else {
+            inner.closed.remove(episode);
+        }
+    }
+
+    /// Forgets a title, as a restored backup would.
+    pub(crate) fn lose(&self, series: &str) {
+        let mut inner = self.lock();
+        let of_it = format!("{series}:");
+        inner.anime.remove(series);
+        inner.episodes.retain(|id, _| !id.starts_with(&of_it));
+        inner.videos.retain(|id, _| !id.starts_with(&of_it));
     }
 
     /// Stored series, episodes and videos.
@@ -162,14 +183,21 @@ impl Inner {
             return error(404, &format!("Anime not found: kodik-shikimori/{series}"));
         }
         let episodes = body["episodes"].as_array().cloned().unwrap_or_default();
+        let mut errors = Vec::new();
         for episode in &episodes {
             if let Some(fault) = wrong_keys(episode, &["source_episode_id", "number", "title", "is_available"]) {
                 return fault;
             }
-            self.episodes.insert(text(&episode["source_episode_id"]), episode.clone());
+            let id = text(&episode["source_episode_id"]);
+            if self.closed.contains(&id) {
+                errors.push(format!("Episode {} (ID: {id}): number is taken", episode["number"]));
+            } else {
+                self.episodes.insert(id, episode.clone());
+            }
         }
-        let count = episodes.len();
-        (200, json!({ "success": true, "total": count, "imported": count, "errors": [] }))
+        let (total, success) = (episodes.len(), errors.is_empty());
+        let imported = total - errors.len();
+        (200, json!({ "success": success, "total": total, "imported": imported, "errors": errors }))
     }
 
     fn video(&mut self, body: &Value) -> (u16, Value) {

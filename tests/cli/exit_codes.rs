@@ -145,7 +145,7 @@ fn five_for_a_state_of_a_newer_version() {
     let world = World::new();
     world.full(0);
     let path = world.state().join("checkpoint.json");
-    let newer = std::fs::read_to_string(&path).unwrap().replacen("\"version\":2", "\"version\":99", 1);
+    let newer = std::fs::read_to_string(&path).unwrap().replacen("\"version\": 2", "\"version\": 99", 1);
     std::fs::write(&path, &newer).unwrap();
     world.full(5).says(&["checkpoint.json", "version 99"]).hints(&[]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), newer, "left as it is");

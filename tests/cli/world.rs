@@ -323,3 +323,15 @@ impl std::fmt::Display for Ran {
         write!(f, "{command} ended with {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
     }
 }
+
+/// Both catalogues must be the same; otherwise the first lines that differ are shown.
+#[track_caller]
+pub(crate) fn same(found: &str, expected: &str) {
+    let (found, expected): (Vec<_>, Vec<_>) = (found.lines().collect(), expected.lines().collect());
+    let only = |these: &[&str], those: &[&str]| {
+        let those: std::collections::HashSet<_> = those.iter().collect();
+        these.iter().filter(|line| !those.contains(line)).take(3).copied().collect::<Vec<_>>().join("\n")
+    };
+    let (more, less) = (only(&found, &expected), only(&expected, &found));
+    assert!(found == expected, "{} and {} lines\nonly found:\n{more}\nonly expected:\n{less}", found.len(), expected.len());
+}
