@@ -15,34 +15,20 @@ use super::{exit, version};
     version = version::short(),
     long_version = version::long(),
     after_help = exit::HELP,
-    after_long_help = concat!(
-        "First steps:\n",
-        "  parser run --mode full --sandbox     crawl two bundled sources into state/catalog.db; needs no token\n",
-        "  parser diagnose                      check settings, state and every service, and say how to mend them\n",
-        "  parser run --resume                  for cron: continue what is unfinished, else start a full run\n\n",
-        "Exit codes:\n",
-        "  0    all done\n",
-        "  1    finished, some titles failed (the next run tries them again)\n",
-        "  2    usage or settings\n",
-        "  3    a source refused or is down; `parser run --resume` goes on\n",
-        "  4    the backend or the store refused or is down; `parser run --resume` goes on\n",
-        "  5    the state is locked, corrupt or unwritable\n",
-        "  130  stopped by SIGINT, checkpoint saved   (143: by SIGTERM)\n\n",
-        "Settings come from flags, the environment, `.env` in the working directory, in that order; `.env.example` lists them all.",
-    ),
+    after_long_help = exit::long_help(),
     subcommand_required = true,
     arg_required_else_help = true,
 )]
 pub struct Cli {
-    /// State folder, or a `.json` file whose siblings hold the rest (STATE_PATH).
+    /// State folder, or a `.json` file whose siblings hold the rest (`STATE_PATH`).
     #[arg(long, global = true, value_name = "PATH")]
     pub state: Option<PathBuf>,
 
-    /// `error`, `warn`, `info`, `debug`, `trace` or a filter (LOG_LEVEL).
+    /// `error`, `warn`, `info`, `debug`, `trace` or a filter (`LOG_LEVEL`).
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
 
-    /// Format of the log on standard error (LOG_FORMAT).
+    /// Format of the log on standard error (`LOG_FORMAT`).
     #[arg(long, global = true, value_enum)]
     pub log_format: Option<LogFormatArg>,
 
@@ -109,15 +95,15 @@ pub struct RunArgs {
     #[arg(long, conflicts_with_all = ["max_pages", "sandbox"])]
     pub from_landing: bool,
 
-    /// Write a report of the run as JSON (REPORT_PATH).
+    /// Write a report of the run as JSON (`REPORT_PATH`).
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 
-    /// Write the run's metrics as Prometheus text, for the node exporter's textfile collector (METRICS_FILE).
+    /// Write the run's metrics as Prometheus text, for the node exporter's textfile collector (`METRICS_FILE`).
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
 
-    /// Titles in flight (CONCURRENCY).
+    /// Titles in flight (`CONCURRENCY`).
     #[arg(long, value_name = "N")]
     pub concurrency: Option<u32>,
 

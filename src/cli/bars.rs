@@ -16,7 +16,7 @@ fn screen() -> &'static MultiProgress {
 }
 
 /// Runs a write to the terminal while the bars are out of the way.
-pub fn suspend(write: &mut dyn FnMut()) {
+pub(super) fn suspend(write: &mut dyn FnMut()) {
     match SCREEN.get() {
         Some(screen) => screen.suspend(write),
         None => write(),
@@ -24,13 +24,13 @@ pub fn suspend(write: &mut dyn FnMut()) {
 }
 
 /// Is a person watching standard error?
-pub fn wanted() -> bool {
+pub(super) fn wanted() -> bool {
     std::io::stderr().is_terminal()
 }
 
 /// The two bars of a crawl.
 #[derive(Debug)]
-pub struct Bars {
+pub(super) struct Bars {
     listing: ProgressBar,
     titles: ProgressBar,
     failed: AtomicU64,
@@ -38,7 +38,7 @@ pub struct Bars {
 
 impl Bars {
     /// Bars on the terminal.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bar = |template: &str| {
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::hidden().with_style(style)
@@ -51,7 +51,7 @@ impl Bars {
     }
 
     /// Leaves the bars as they are on the screen and stops drawing.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         for bar in [&self.listing, &self.titles] {
             if !bar.is_hidden() && !bar.is_finished() {
                 bar.abandon();

@@ -6,7 +6,7 @@ use crate::error::Party;
 
 /// How the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// 0: everything done.
     Done,
     /// 1: finished, but some titles failed (or would be refused, in a dry run).
@@ -27,7 +27,7 @@ pub enum Exit {
 
 impl Exit {
     /// The number.
-    pub fn code(self) -> u8 {
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::SomeFailed => 1,
@@ -41,7 +41,7 @@ impl Exit {
     }
 
     /// The code of the party that has to act.
-    pub fn of(party: Party) -> Self {
+    pub(super) fn of(party: Party) -> Self {
         match party {
             Party::Usage => Self::Usage,
             Party::Source => Self::Source,
@@ -58,7 +58,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// The table in `--help`.
-pub const HELP: &str = "\
+pub(super) const HELP: &str = "\
 Exit codes:
   0    all done
   1    finished, some titles failed (the next run tries them again)
@@ -67,3 +67,16 @@ Exit codes:
   4    the backend or the store refused or is down; `parser run --resume` goes on
   5    the state is locked, corrupt or unwritable
   130  stopped by SIGINT, checkpoint saved   (143: by SIGTERM)";
+
+/// What stands below the commands in `parser --help`.
+pub(super) fn long_help() -> String {
+    format!(
+        "First steps:\n  \
+         parser run --mode full --sandbox     crawl two bundled sources into state/catalog.db; needs no token\n  \
+         parser diagnose                      check settings, state and every service, and say how to mend them\n  \
+         parser run --resume                  for cron: continue what is unfinished, else start a full run\n\n\
+         {HELP}\n\n\
+         Settings come from flags, the environment and `.env` in the working directory, in that order; `.env.example` \
+         lists them all."
+    )
+}

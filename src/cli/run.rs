@@ -31,7 +31,7 @@ use super::{complain, summary};
 /// A boxed fault, for the many ways in which a run may not even start.
 type Trouble = Box<dyn Fault>;
 
-pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit {
+pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit {
     // Two threads would only pass messages to each other: the crawl waits for services most of the time, and the
     // store has a thread of its own.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -52,9 +52,9 @@ pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit 
             return Exit::Usage;
         }
     };
-    apply_flags(&args, sandbox.as_ref(), &mut layers);
+    apply_flags(args, sandbox.as_ref(), &mut layers);
 
-    let mode = match mode(&args) {
+    let mode = match mode(args) {
         Ok(mode) => mode,
         Err(message) => {
             eprintln!("error: {message}");
@@ -83,7 +83,7 @@ pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit 
     let bars = Bars::new();
     let watch: &dyn Watch = if show_bars { &bars } else { &Silent };
     let stop = Stop::default();
-    let built = runtime.block_on(build(&args, mode, &settings, &paths, watch, &stop));
+    let built = runtime.block_on(build(args, mode, &settings, &paths, watch, &stop));
     let crawl = match built {
         Ok(crawl) => crawl,
         Err(trouble) => return complain_about(trouble.as_ref(), &redactor),
@@ -103,7 +103,7 @@ pub(super) fn execute(args: RunArgs, mut layers: Layers, folder: &Path) -> Exit 
         eprintln!("stopped at once; what was not marked is loaded again by `parser run --resume`");
         return signal.unwrap_or(Exit::Interrupted);
     };
-    summary::print(&result, &args, &settings, &paths, &redactor);
+    summary::print(&result, args, &settings, &paths, &redactor);
     exit_of(&result, signal)
 }
 

@@ -119,18 +119,15 @@ fn drift(summary: &Summary, text: &mut String) {
 }
 
 fn next_step(args: &RunArgs, settings: &Settings, paths: &StatePaths, text: &mut String) {
-    match &settings.backend {
-        Some(backend) => {
-            let _ = writeln!(text, "loaded into {}", backend.base_url);
-        }
-        None => {
-            let _ = writeln!(text, "catalogue: {}", paths.catalog.display());
-            let _ = writeln!(
-                text,
-                "  look at it: sqlite3 {} 'SELECT slug, title, status FROM series LIMIT 10'",
-                paths.catalog.display()
-            );
-        }
+    if let Some(backend) = &settings.backend {
+        let _ = writeln!(text, "loaded into {}", backend.base_url);
+    } else {
+        let _ = writeln!(text, "catalogue: {}", paths.catalog.display());
+        let _ = writeln!(
+            text,
+            "  look at it: sqlite3 {} 'SELECT slug, title, status FROM series LIMIT 10'",
+            paths.catalog.display()
+        );
     }
     if args.sandbox {
         let _ = writeln!(

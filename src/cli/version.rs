@@ -1,11 +1,11 @@
 //! What `--version` says.
 
 /// `0.1.0`.
-pub fn short() -> &'static str {
+pub(super) fn short() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
 /// Version, commit and features. The commit comes from the build script; outside a git checkout it is `unknown`.
-pub fn long() -> &'static str {
+pub(super) fn long() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PARSER_COMMIT"), "\nfeatures: sqlite, contract")
 }

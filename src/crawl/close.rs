@@ -83,7 +83,9 @@ impl Crawl<'_> {
         if Self::view(run) == View::Landed {
             let nameless = self.landing.without_series_count().await?;
             summary.titles.count_skipped(SkipReason::NoShikimoriId, nameless);
-            let rejected = self.landing.rejected(run.generation).await?;
+            // The copy that the run began with does not know the generation that its listing was given later.
+            let generation = self.checkpoint.run().map_or(run.generation, |now| now.generation);
+            let rejected = self.landing.rejected(generation).await?;
             summary.titles.extracted += rejected.len() as u64;
             summary.titles.failed += rejected.len() as u64;
             for reject in rejected.into_iter().take(FailureLine::MAX) {

@@ -63,7 +63,7 @@ pub enum HttpError {
         reason: String,
     },
     /// The body is larger than allowed.
-    #[error("{service} {endpoint}: body larger than {limit} bytes")]
+    #[error("{service} {endpoint}: the answer is larger than {}", size_text(*limit))]
     TooLarge {
         /// Service name.
         service: &'static str,
@@ -84,6 +84,10 @@ pub enum HttpError {
 
 fn asked_text(asked: Option<Duration>) -> String {
     asked.map(|wait| format!("; it asks to wait {wait:.1?} more")).unwrap_or_default()
+}
+
+fn size_text(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{bytes} bytes") }
 }
 
 impl HttpError {
@@ -134,9 +138,10 @@ impl Fault for HttpError {
                 "lower {}_RATE_LIMIT_RPS or wait, then `parser run --resume`",
                 service.to_uppercase()
             ))),
-            Self::Down { .. } | Self::Exhausted { .. } => {
-                Some(Cow::Borrowed("`parser diagnose` shows what is reachable; then `parser run --resume`"))
-            }
+            Self::Down { service, .. } | Self::Exhausted { service, .. } => Some(Cow::Owned(format!(
+                "check {}_BASE_URL; `parser diagnose` shows what answers there; then `parser run --resume`",
+                service.to_uppercase()
+            ))),
             Self::Redirect { service, .. } => {
                 Some(Cow::Owned(format!("check the path and the scheme in {}_BASE_URL", service.to_uppercase())))
             }

@@ -25,9 +25,9 @@ pub struct LogOptions {
 
 /// Installs the subscriber for the whole process. Later calls do nothing.
 pub fn init(options: LogOptions) {
-    // The migration crate narrates every start; what matters of it comes back as an error.
-    let filter = format!("refinery_core=warn,{}", options.filter);
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // What the migrations of a new file tell is of no use to anybody, unless it is asked for by name.
+    let quiet = |filter: &str| format!("refinery_core=warn,{filter}");
+    let filter = EnvFilter::try_new(quiet(&options.filter)).unwrap_or_else(|_| EnvFilter::new(quiet("info")));
     let json = options.json;
     let colour = options.colour;
     let builder = tracing_subscriber::fmt()

@@ -3,6 +3,7 @@
 mod files;
 mod services;
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -180,9 +181,9 @@ fn render(diagnosis: &Diagnosis, offline: bool) -> String {
     for check in &diagnosis.checks {
         let mark = if check.ok { "ok  " } else { "BAD " };
         let time = check.milliseconds.map(|ms| format!(" ({ms} ms)")).unwrap_or_default();
-        text.push_str(&format!("{mark} {}: {}{time}\n", check.name, check.finding));
+        let _ = writeln!(text, "{mark} {}: {}{time}", check.name, check.finding);
         if let Some(hint) = &check.hint {
-            text.push_str(&format!("     hint: {hint}\n"));
+            let _ = writeln!(text, "     hint: {hint}");
         }
     }
     if offline {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::envelope::unexpected;
 use super::{Cursor, Kodik, PAGE_LIMIT, RawMaterial, Rejected};
 use crate::extract::ExtractError;
 
@@ -64,6 +65,13 @@ impl Kodik {
             return Err(ExtractError::RepeatingCursor { pages: 1 });
         }
         let (materials, rejected) = self.place(body, envelope.results.as_deref().unwrap_or_default());
+        if materials.is_empty()
+            && let Some(first) = rejected.first()
+        {
+            // One bad item is kept aside; a page of nothing else is no page of this API.
+            let reason = format!("none of its {} results is a material: {}", rejected.len(), first.reason);
+            return Err(unexpected(ENDPOINT, reason));
+        }
         Ok(ListPage { total: envelope.total(), materials, rejected, next })
     }
 }
