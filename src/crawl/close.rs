@@ -83,7 +83,9 @@ impl Crawl<'_> {
         if Self::view(run) == View::Landed {
             let nameless = self.landing.without_series_count().await?;
             summary.titles.count_skipped(SkipReason::NoShikimoriId, nameless);
-            let rejected = self.landing.rejected(run.generation).await?;
+            // Not that of `run`: a listing that this process began is known to the checkpoint alone.
+            let generation = self.checkpoint.run().map_or(run.generation, |run| run.generation);
+            let rejected = self.landing.rejected(generation).await?;
             summary.titles.extracted += rejected.len() as u64;
             summary.titles.failed += rejected.len() as u64;
             for reject in rejected.into_iter().take(FailureLine::MAX) {
