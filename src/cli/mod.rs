@@ -3,6 +3,7 @@
 
 mod args;
 mod bars;
+mod crash;
 mod diagnose;
 mod exit;
 mod run;
@@ -28,6 +29,7 @@ pub use args::Cli as Arguments;
 
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
+    crash::install();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -43,6 +43,7 @@ impl Crawl<'_> {
         let run_id = run.id.to_string();
         let mut position = self.landing.collect_position(&run_id).await?.unwrap_or_default();
         let mut guard = RepeatGuard::default();
+        let mut walked_again = false;
         let mut materials = 0;
         self.progress.phase(PhaseKind::Listing, 0, None);
         while !position.finished {
@@ -53,7 +54,9 @@ impl Crawl<'_> {
                 page = sources.kodik.list_page(cursor.as_ref(), order) => page,
             };
             let page = match page {
-                Err(error) if error.is_bad_cursor() && position.page > 0 => {
+                // Once: a source that refuses its own cursors would be asked for the same pages for ever.
+                Err(error) if error.is_bad_cursor() && position.page > 0 && !walked_again => {
+                    walked_again = true;
                     events::cursor_refused(position.page);
                     // Ids are a set, so walking the first pages again adds nothing twice.
                     position = CollectPosition::default();

@@ -16,6 +16,7 @@ impl Crawl<'_> {
         let Some(sources) = &self.sources else { return Ok(Flow::Done) };
         let mut position = self.listing_of(run).await?;
         let mut guard = RepeatGuard::default();
+        let mut walked_again = false;
         let mut materials = self.landing.material_count_of(position.generation).await?;
         self.progress.phase(PhaseKind::Listing, materials, position.total);
         while !position.finished {
@@ -30,7 +31,9 @@ impl Crawl<'_> {
                 page = sources.kodik.list_page(cursor.as_ref(), Order::OldestFirst) => page,
             };
             let page = match page {
-                Err(error) if error.is_bad_cursor() && position.page > 0 => {
+                // Once: a source that refuses its own cursors would be asked for the same pages for ever.
+                Err(error) if error.is_bad_cursor() && position.page > 0 && !walked_again => {
+                    walked_again = true;
                     // Landed materials are keyed by id, so walking the pages again replaces and adds, nothing more.
                     events::cursor_refused(position.page);
                     (position.page, position.cursor, guard) = (0, None, RepeatGuard::default());
@@ -63,6 +66,11 @@ impl Crawl<'_> {
         if let Some(position) = self.landing.listing().await?
             && position.run_id == run_id
         {
+            if run.generation != position.generation {
+                // Killed between the two: the checkpoint never heard of the listing that was begun.
+                let generation = position.generation;
+                self.checkpoint.update_run(move |run| run.generation = generation).await?;
+            }
             return Ok(position);
         }
         let generation = self.landing.begin_listing(&run_id).await?;

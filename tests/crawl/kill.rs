@@ -1,0 +1,323 @@
+//! A full run killed at any moment and resumed: the catalogue is that of a run that was never killed, no title is lost,
+//! nothing that was finished is asked for again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use parser::sandbox::{LoggedRequest, Service};
+
+use crate::harness::{Run, Running, State, asked, assert_sums, batches, generated, pages, searches, side_by_side};
+
+/// Four pages of materials, three batches of metadata.
+const TITLES: u64 = 105;
+/// Titles in flight: the default.
+const IN_FLIGHT: u64 = 4;
+
+/// Every point that a full run into an embedded catalogue passes, and the passings at which it is killed.
+const POINTS: &[(&str, &[u32])] = &[
+    ("catalogue.open.before_commit", &[1]),
+    ("catalogue.open.after_commit", &[1]),
+    ("checkpoint.begin.before", &[1]),
+    ("checkpoint.begin.after", &[1]),
+    ("landing.begin.before_commit", &[1]),
+    ("landing.begin.after_commit", &[1]),
+    ("crawl.listing.begun", &[1]),
+    ("landing.page.before_commit", &[1, 3]),
+    ("landing.page.after_commit", &[1, 4]),
+    ("crawl.page.landed", &[1, 3]),
+    ("checkpoint.page.before", &[2]),
+    ("checkpoint.page.after", &[1, 4]),
+    ("crawl.page.finished", &[2]),
+    ("landing.finish.before_commit", &[1]),
+    ("landing.finish.after_commit", &[1]),
+    ("checkpoint.phase.before", &[1]),
+    ("checkpoint.phase.after", &[1]),
+    ("crawl.metadata.fetched", &[1, 3]),
+    ("landing.metadata.before_commit", &[2]),
+    ("landing.metadata.after_commit", &[2]),
+    ("crawl.metadata.landed", &[1, 3]),
+    ("crawl.title.transformed", &[1, 60]),
+    ("catalogue.before_commit", &[1, 104]),
+    ("catalogue.after_commit", &[1, 50]),
+    ("crawl.title.loaded", &[1, 70]),
+    ("checkpoint.mark.before_ledger", &[1, 10]),
+    ("checkpoint.ledger.sync", &[1, 10]),
+    ("checkpoint.mark.after_ledger", &[1, 10]),
+    ("atomic_file.before_write", &[1, 6, 20]),
+    ("atomic_file.sync", &[7]),
+    ("atomic_file.before_rename", &[8, 20]),
+    ("atomic_file.after_rename", &[9, 20]),
+    ("checkpoint.mark.after_state", &[1, 20]),
+    ("crawl.title.marked", &[1, 105]),
+    ("checkpoint.finish.before", &[1]),
+    ("checkpoint.finish.after", &[1]),
+    ("landing.pending.before_commit", &[1]),
+    ("landing.pending.after_commit", &[1]),
+];
+
+/// Points of other paths, and where the process is killed there.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("crawl.collect.landed", "resume.rs"),
+    ("landing.search.before_commit", "resume.rs"),
+    ("landing.search.after_commit", "resume.rs"),
+    ("landing.roles.before_commit", "resume.rs"),
+    ("landing.roles.after_commit", "resume.rs"),
+    ("sent.before_commit", "resume.rs"),
+    ("sent.after_commit", "resume.rs"),
+    ("checkpoint.compact.before", "tests/checkpoint"),
+    ("checkpoint.compact.after", "tests/checkpoint"),
+    ("checkpoint.repair.before_truncate", "tests/checkpoint"),
+    ("checkpoint.repair.after_truncate", "tests/checkpoint"),
+    ("checkpoint.repair.before_ledger", "tests/checkpoint: `state repair`"),
+    ("checkpoint.import.before_ledger", "tests/checkpoint: `state import`"),
+    ("checkpoint.import.after_ledger", "tests/checkpoint: `state import`"),
+    ("checkpoint.migrate.before_backup", "tests/checkpoint"),
+    ("checkpoint.migrate.after_backup", "tests/checkpoint"),
+    ("checkpoint.migrate.after_ledger", "tests/checkpoint"),
+    ("checkpoint.migrate.after_checkpoint", "tests/checkpoint"),
+    ("landing.reference.before_commit", "no run lands reference lists"),
+    ("landing.reference.after_commit", "no run lands reference lists"),
+];
+
+/// When the process dies.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// At the n-th passing of a crash point.
+    Point(&'static str, u32),
+    /// SIGKILL when the sources have been asked so often.
+    Asked(usize),
+    /// SIGKILL when so many titles are marked.
+    Marked(usize),
+}
+
+/// One run that nobody killed.
+struct Whole {
+    catalogue: String,
+    /// Number of a page by its cursor.
+    pages: BTreeMap<Option<String>, usize>,
+}
+
+impl Whole {
+    fn run() -> Self {
+        let (sandbox, state) = (generated(TITLES), State::new());
+        let summary = Run::new(&sandbox, &state, &["--mode", "full"]).succeed().summary();
+        assert_eq!(summary["whole_run"]["loaded"], TITLES);
+        assert_sums(&summary);
+        let pages = pages(&asked(sandbox.log(), Service::Kodik));
+        Self { catalogue: state.catalogue(), pages: pages.into_iter().zip(1..).collect() }
+    }
+
+    /// Runs, kills at each moment in turn, resumes to the end, and looks at everything.
+    fn survives(&self, moments: &[Moment]) -> bool {
+        let (sandbox, state) = (generated(TITLES), State::new());
+        for (nth, moment) in moments.iter().enumerate() {
+            let args: &[&str] = if nth == 0 { &["--mode", "full"] } else { &["--resume"] };
+            let before = Before::look(&state);
+            let seen = sandbox.log().entries().len();
+            let run = Run::new(&sandbox, &state, args);
+            match *moment {
+                Moment::Point(point, hit) => {
+                    let died = run.crash_at(point, hit).finish();
+                    assert!(died.aborted(), "{moments:?}: not killed at {point} {hit}: {died:#?}");
+                }
+                Moment::Asked(requests) => {
+                    let mut run = run.start();
+                    run.until("requests", || sandbox.log().entries().len() - seen >= requests);
+                    if !died(run) {
+                        return false;
+                    }
+                }
+                Moment::Marked(titles) => {
+                    let mut run = run.start();
+                    run.until("marked titles", || state.ledger().len() >= titles);
+                    if !died(run) {
+                        return false;
+                    }
+                }
+            }
+            self.assert_nothing_again(&before, &sandbox.log().entries()[seen..], moments);
+        }
+        let before = Before::look(&state);
+        let seen = sandbox.log().entries().len();
+        let resumed = Run::new(&sandbox, &state, &["--resume"]).finish();
+        assert_eq!(resumed.code(), Some(0), "{moments:?}: {resumed:#?}");
+        assert!(state.catalogue() == self.catalogue, "{moments:?}: another catalogue");
+        let ledger = state.ledger();
+        assert_eq!(ledger.len() as u64, TITLES, "{moments:?}: a title is lost");
+        assert!(ledger.values().all(|(_, status)| status == "done" || status == "unchanged"), "{moments:?}");
+
+        let summary = resumed.summary();
+        assert_sums(&summary);
+        let whole = &state.checkpoint()["last_run"]["counters"];
+        assert_eq!(*whole, summary["whole_run"], "{moments:?}");
+        assert_eq!(whole["extracted"], TITLES, "{moments:?}: {whole}");
+        assert_eq!(whole["loaded"].as_u64().unwrap() + whole["unchanged"].as_u64().unwrap(), TITLES, "{moments:?}");
+        if before.finished {
+            // Killed after the very end: there was nothing to resume, so this was a new run.
+            assert_eq!(whole["unchanged"], TITLES, "{moments:?}");
+            return true;
+        }
+        self.assert_nothing_again(&before, &sandbox.log().entries()[seen..], moments);
+        let again = summary["titles"]["unchanged"].as_u64().unwrap();
+        assert!(again <= IN_FLIGHT, "{moments:?}: {again} titles were loaded again");
+        assert_eq!(
+            summary["titles"]["extracted"],
+            TITLES - before.done.len() as u64,
+            "{moments:?}: what was marked is taken up again, or something is left out"
+        );
+        true
+    }
+
+    /// No finished page, no landed metadata and no finished title is asked for again.
+    fn assert_nothing_again(&self, before: &Before, log: &[LoggedRequest], moments: &[Moment]) {
+        let mut asked = BTreeSet::new();
+        for cursor in pages(log) {
+            let number = self.pages.get(&cursor).unwrap_or_else(|| panic!("{moments:?}: no such page {cursor:?}"));
+            assert!(!before.listed, "{moments:?}: page {number} after the listing was finished");
+            assert!(*number > before.pages, "{moments:?}: page {number} again, {} were finished", before.pages);
+            assert!(asked.insert(*number), "{moments:?}: page {number} twice in one process");
+        }
+        for id in batches(log).into_iter().flatten() {
+            assert!(!before.metadata.contains(&id), "{moments:?}: metadata of {id} again");
+            assert!(!before.done.contains(&id), "{moments:?}: title {id} again");
+        }
+        assert_eq!(searches(log), Vec::<u64>::new(), "{moments:?}: a full run searches for nothing");
+    }
+}
+
+fn died(mut run: Running) -> bool {
+    let killed = run.kill();
+    run.wait();
+    killed
+}
+
+/// What is durable before a process starts.
+struct Before {
+    pages: usize,
+    listed: bool,
+    finished: bool,
+    metadata: BTreeSet<u64>,
+    done: BTreeSet<u64>,
+}
+
+impl Before {
+    fn look(state: &State) -> Self {
+        let (landed, checkpoint) = (state.landed(), state.checkpoint());
+        Self {
+            pages: landed.pages,
+            listed: landed.finished,
+            finished: checkpoint["run"].is_null() && !checkpoint["last_run"].is_null(),
+            metadata: landed.metadata,
+            done: state.done(),
+        }
+    }
+}
+
+#[test]
+fn killed_at_every_crash_point() {
+    let whole = Whole::run();
+    let moments: Vec<_> =
+        POINTS.iter().flat_map(|(point, hits)| hits.iter().map(|hit| Moment::Point(point, *hit))).collect();
+    assert!(moments.len() >= 20);
+    side_by_side(&moments, |moment| {
+        whole.survives(&[*moment]);
+    });
+}
+
+#[test]
+fn killed_at_random_moments() {
+    let whole = Whole::run();
+    let mut random = numbers(20);
+    let moments: Vec<_> = (0..10)
+        .map(|nth| match nth % 3 {
+            0 => Moment::Asked(1 + random(5)),
+            _ => Moment::Marked(1 + random(80)),
+        })
+        .collect();
+    let killed = std::sync::atomic::AtomicUsize::new(0);
+    side_by_side(&moments, |moment| {
+        if whole.survives(&[*moment]) {
+            killed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    let killed = killed.into_inner();
+    assert!(killed >= 6, "only {killed} were alive when they were to be killed");
+}
+
+/// Numbers below a bound, the same in every run of the test (xorshift).
+fn numbers(mut seed: u64) -> impl FnMut(u64) -> usize {
+    move |below| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below).unwrap()
+    }
+}
+
+#[test]
+fn killed_again_and_again() {
+    use Moment::Point;
+    let whole = Whole::run();
+    let lives: &[&[Moment]] = &[
+        &[
+            Point("crawl.listing.begun", 1),
+            Point("crawl.page.landed", 1),
+            Point("checkpoint.page.before", 2),
+            Point("landing.finish.after_commit", 1),
+            Point("crawl.metadata.landed", 1),
+            Point("crawl.title.loaded", 9),
+            Point("checkpoint.mark.after_ledger", 5),
+            Point("catalogue.after_commit", 30),
+            Point("checkpoint.finish.before", 1),
+        ],
+        &[
+            Point("landing.page.after_commit", 2),
+            Point("landing.page.after_commit", 2),
+            Point("crawl.title.marked", 20),
+            Point("crawl.title.marked", 20),
+            Point("crawl.title.marked", 20),
+            Point("atomic_file.after_rename", 4),
+        ],
+    ];
+    side_by_side(lives, |moments| {
+        whole.survives(moments);
+    });
+}
+
+/// A crash point that is added to the code must be added here, or nobody ever dies there.
+#[test]
+fn every_crash_point_of_the_code_is_listed() {
+    let mut named = BTreeSet::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+    let listed: BTreeSet<String> = POINTS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(ELSEWHERE.iter().map(|(name, _)| *name))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(named, listed);
+}
+
+fn collect(folder: &Path, named: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, named);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for opening in ["fail_point!(\"", "before: \"", "after: \""] {
+                named.extend(quoted(&text, opening));
+            }
+            for name in quoted(&text, " points!(\"") {
+                named.insert(format!("landing.{name}.before_commit"));
+                named.insert(format!("landing.{name}.after_commit"));
+            }
+        }
+    }
+}
+
+fn quoted(text: &str, opening: &str) -> Vec<String> {
+    text.match_indices(opening)
+        .map(|(at, opening)| text[at + opening.len()..].chars().take_while(|c| *c != '"').collect())
+        .collect()
+}

@@ -1,0 +1,5 @@
+//! The crawl through the binary: killed and resumed without loss, never faster than allowed, no request too many.
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without is there, or the test fails")]
+
+mod harness;
+mod kill;
