@@ -479,6 +479,16 @@ async fn payloads_are_the_contracts_byte_for_byte() {
     );
 }
 
+/// The backend refuses an empty list of episodes.
+#[tokio::test]
+async fn an_announced_title_sends_no_empty_list_of_episodes() {
+    let subject = over_http().await;
+    let announced = record(12346, 0, &[]);
+    assert!(matches!(subject.load(&announced).await, Outcome::Loaded { .. }));
+    let paths: Vec<_> = subject.world().requests.iter().map(|(path, _)| path.clone()).collect();
+    assert_eq!(paths, ["/api/v1/internal/import/anime"]);
+}
+
 #[tokio::test]
 async fn one_refused_video_fails_the_title_and_loads_the_others() {
     let subject = over_http().await;

@@ -83,6 +83,9 @@ pub fn run_started(mode: &str, from: &'static str, phase: &'static str, page: u3
 pub fn run_ended(mode: &str, end: &'static str, elapsed: Duration) {
     gauge!("parser_crawl_run_duration_seconds").set(elapsed.as_secs_f64());
     gauge!("parser_crawl_last_run_finished", "end" => end).set(1.0);
+    // For an alert on a cron job that has not run.
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into a double exactly")]
+    gauge!("parser_crawl_last_run_timestamp_seconds").set(jiff::Timestamp::now().as_second() as f64);
     info!(mode, end, elapsed_ms = elapsed.as_millis(), "run ended");
 }
 
