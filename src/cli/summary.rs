@@ -20,14 +20,7 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
     let text = if args.json { serde_json::to_string(summary).unwrap_or_default() + "\n" } else { table(summary, args) };
     super::print_bytes(redactor.redact(&text).as_bytes());
     let mut advice = String::new();
-    for line in &summary.failures {
-        let id = line.series.map(|id| id.to_string()).unwrap_or_default();
-        let _ = writeln!(advice, "failed: {id} {}: {}", line.title, line.reason);
-    }
-    let more = summary.failed().saturating_sub(summary.failures.len() as u64);
-    if more > 0 && !summary.failures.is_empty() {
-        let _ = writeln!(advice, "failed: and {more} more; `parser state show` lists them");
-    }
+    failures(summary, &mut advice);
     drift(summary, &mut advice);
     match &summary.end {
         End::Failed(error) => {
@@ -42,9 +35,34 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
         End::Finished if args.dry_run => {
             let _ = writeln!(advice, "dry run: nothing was written");
         }
-        End::Finished => next_step(args, settings, paths, &mut advice),
+        End::Finished => {
+            next_step(args, settings, paths, &mut advice);
+            if summary.failed() > 0 {
+                let _ = writeln!(advice, "hint: mend what is said above; the next run tries the failed titles again");
+            }
+        }
     }
     eprint!("{}", redactor.redact(&advice));
+}
+
+/// The failures that are listed, those of one reason on one line.
+fn failures(summary: &Summary, text: &mut String) {
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    for line in &summary.failures {
+        let name = [line.series.map(|id| id.to_string()).unwrap_or_default(), line.title.clone()].join(" ");
+        match groups.iter_mut().find(|(reason, _)| *reason == line.reason) {
+            Some((_, names)) => names.push(name.trim().to_owned()),
+            None => groups.push((&line.reason, vec![name.trim().to_owned()])),
+        }
+    }
+    for (reason, names) in groups {
+        let names = names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ");
+        let _ = if names.is_empty() { writeln!(text, "failed: {reason}") } else { writeln!(text, "failed: {names}: {reason}") };
+    }
+    let more = summary.failed().saturating_sub(summary.failures.len() as u64);
+    if more > 0 && !summary.failures.is_empty() {
+        let _ = writeln!(text, "failed: and {more} more; `parser state show` lists them");
+    }
 }
 
 fn resume_command(args: &RunArgs) -> String {

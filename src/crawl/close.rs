@@ -90,7 +90,7 @@ impl Crawl<'_> {
             summary.titles.failed += rejected.len() as u64;
             for reject in rejected.into_iter().take(FailureLine::MAX) {
                 let id = reject.id.unwrap_or_else(|| "without id".to_owned());
-                let reason = format!("kodik/bad_material: material {id}: {}", reject.reason);
+                let reason = format!("material {id}: {} (kodik/bad_material)", reject.reason);
                 summary.failures.push(FailureLine { series: None, title: String::new(), reason });
             }
             summary.failures.truncate(FailureLine::MAX);

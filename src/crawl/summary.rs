@@ -72,7 +72,7 @@ pub struct FailureLine {
     pub series: Option<SeriesId>,
     /// Display title, when it was known.
     pub title: String,
-    /// Stage, code and reason.
+    /// What went wrong, then stage and code for grouping.
     pub reason: String,
 }
 

@@ -194,7 +194,7 @@ impl Crawl<'_> {
         if let Outcome::Failed(failure) = &outcome {
             let mut failures = self.failures.borrow_mut();
             if failures.len() < FailureLine::MAX {
-                let reason = format!("{}/{}: {}", failure.stage, failure.code, failure.reason);
+                let reason = format!("{} ({}/{})", failure.reason, failure.stage, failure.code);
                 failures.push(FailureLine { series: Some(id), title: title.clone(), reason });
             }
         }

@@ -181,7 +181,11 @@ impl Kodik {
         let next = if more { link("next", chosen.last()) } else { None };
         let previous = if place > 0 { link("prev", chosen.first()) } else { None };
         let next = match request.paging {
-            Paging::Repeating => link("next", chosen.first()),
+            // The second page leads to itself.
+            Paging::Repeating => match cursor("next").flatten() {
+                Some((value, id)) => Some(page_link(request, "next", value, &id)),
+                None => next,
+            },
             _ => next,
         };
         let mut body = Vec::with_capacity(chosen.len() * 2048 + 256);
