@@ -21,15 +21,15 @@ use super::{exit, version};
 )]
 pub struct Cli {
     /// State folder, or a `.json` file whose siblings hold the rest (`STATE_PATH`).
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, help_heading = "Global options", value_name = "PATH")]
     pub state: Option<PathBuf>,
 
     /// `error`, `warn`, `info`, `debug`, `trace` or a filter (`LOG_LEVEL`).
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = "Global options", value_name = "LEVEL")]
     pub log_level: Option<String>,
 
     /// Format of the log on standard error (`LOG_FORMAT`).
-    #[arg(long, global = true, value_enum)]
+    #[arg(long, global = true, help_heading = "Global options", value_enum)]
     pub log_format: Option<LogFormatArg>,
 
     /// What to do.

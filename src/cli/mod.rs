@@ -1,11 +1,11 @@
 //! The command line: parses it, runs one command, prints, and turns the result into an exit code. Nobody else prints.
-#![expect(clippy::print_stderr, reason = "this room is the terminal")]
 
 mod args;
 mod bars;
 mod crash;
 mod diagnose;
 mod exit;
+mod messages;
 mod run;
 pub mod sandbox;
 mod signals;
@@ -46,7 +46,7 @@ fn execute(cli: Cli) -> Exit {
     let folder = match std::env::current_dir() {
         Ok(folder) => folder,
         Err(error) => {
-            eprintln!("error: the working directory is gone: {error}");
+            messages::error(&format!("the working directory is gone: {error}"), None);
             return Exit::Usage;
         }
     };
@@ -63,6 +63,7 @@ fn execute(cli: Cli) -> Exit {
     if let Some(format) = cli.log_format {
         layers.set_flag("LOG_FORMAT", &if format == LogFormatArg::Json { "json" } else { "text" });
     }
+    messages::as_json(layers.get("LOG_FORMAT").is_some_and(|(format, _)| format.eq_ignore_ascii_case("json")));
     match cli.command {
         Command::Run(args) => run::execute(&args, layers, &folder),
         Command::Diagnose(args) => diagnose::execute(&args, &layers, &folder),
@@ -102,14 +103,14 @@ fn sandbox_command(args: sandbox::SandboxArgs) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: {error}");
+            messages::error(&error.to_string(), None);
             return Exit::Usage;
         }
     };
     match runtime.block_on(sandbox::run(args, &mut std::io::stdout())) {
         Ok(()) => Exit::Done,
         Err(error) => {
-            eprintln!("error: {error}");
+            messages::error(&error.to_string(), None);
             Exit::Usage
         }
     }
@@ -122,8 +123,5 @@ fn complain<E: Fault + 'static>(error: &E, redactor: &Redactor) -> Exit {
 }
 
 fn complain_text(text: &str, hint: Option<&str>, redactor: &Redactor) {
-    eprintln!("error: {}", redactor.redact(text));
-    if let Some(hint) = hint {
-        eprintln!("hint: {}", redactor.redact(hint));
-    }
+    messages::error(&redactor.redact(text), hint.map(|hint| redactor.redact(hint)).as_deref());
 }

@@ -26,7 +26,7 @@ use super::args::{ModeArg, RunArgs};
 use super::bars::{self, Bars};
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{complain, summary};
+use super::{complain, messages, summary};
 
 /// A boxed fault, for the many ways in which a run may not even start.
 type Trouble = Box<dyn Fault>;
@@ -37,7 +37,7 @@ pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            messages::error(&format!("cannot start: {error}"), None);
             return Exit::Usage;
         }
     };
@@ -48,7 +48,7 @@ pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit
     {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            eprintln!("error: cannot start the sandbox: {error}");
+            messages::error(&format!("cannot start the sandbox: {error}"), None);
             return Exit::Usage;
         }
     };
@@ -57,7 +57,7 @@ pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit
     let mode = match mode(args) {
         Ok(mode) => mode,
         Err(message) => {
-            eprintln!("error: {message}");
+            messages::error(&message, None);
             return Exit::Usage;
         }
     };
@@ -97,10 +97,11 @@ pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit
         && !args.dry_run
         && let Err(error) = metrics.write_to(path)
     {
-        eprintln!("error: cannot write the metrics `{}`: {error}", path.display());
+        let text = format!("cannot write the metrics `{}`: {error}", path.display());
+        messages::error(&text, Some("check that the folder exists and may be written"));
     }
     let Some(result) = result else {
-        eprintln!("stopped at once; what was not marked is loaded again by `parser run --resume`");
+        messages::say("stopped at once; what was not marked is loaded again by `parser run --resume`");
         return signal.unwrap_or(Exit::Interrupted);
     };
     summary::print(&result, args, &settings, &paths, &redactor);
@@ -113,7 +114,7 @@ fn drive(runtime: &Runtime, crawl: Crawl<'_>, stop: &Stop) -> (Option<Summary>, 
         let mut signals = match Signals::install() {
             Ok(signals) => signals,
             Err(error) => {
-                eprintln!("warning: Ctrl-C will not be clean: {error}");
+                messages::say(&format!("warning: Ctrl-C will not be clean: {error}"));
                 return (Some(crawl.run().await), None);
             }
         };
@@ -129,7 +130,7 @@ fn drive(runtime: &Runtime, crawl: Crawl<'_>, stop: &Stop) -> (Option<Summary>, 
                         return (None, first);
                     }
                     first = Some(signal);
-                    bars::suspend(&mut || eprintln!("stopping: titles in flight finish; once more stops at once"));
+                    bars::suspend(&mut || messages::say("stopping: titles in flight finish; once more stops at once"));
                     stop.request();
                 }
             }

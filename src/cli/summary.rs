@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use crate::checkpoint::StatePaths;
 use crate::config::Settings;
 use crate::crawl::{End, Summary};
-use crate::error::{Fault as _, chain};
 use crate::load::{Action, Preview};
 use crate::observe::Redactor;
 
 use super::args::RunArgs;
+use super::messages;
 use super::table::{grouped, plain};
 
 /// More lines of drift than this are counted, not listed.
@@ -20,14 +20,12 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
     let text = if args.json { serde_json::to_string(summary).unwrap_or_default() + "\n" } else { table(summary, args) };
     super::print_bytes(redactor.redact(&text).as_bytes());
     let mut advice = String::new();
+    let mut trouble = None;
     failures(summary, &mut advice);
     drift(summary, &mut advice);
     match &summary.end {
         End::Failed(error) => {
-            let _ = writeln!(advice, "error: {}", chain(error));
-            if let Some(hint) = error.hint() {
-                let _ = writeln!(advice, "hint: {hint}");
-            }
+            trouble = Some(error);
         }
         End::Stopped => {
             let _ = writeln!(advice, "stopped; the checkpoint is saved. To go on:\n  {}", resume_command(args));
@@ -38,11 +36,14 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
         End::Finished => {
             next_step(args, settings, paths, &mut advice);
             if summary.failed() > 0 {
-                let _ = writeln!(advice, "hint: mend what is said above; the next run tries the failed titles again");
+                let _ = writeln!(advice, "hint: `parser run --resume` tries the failed titles again; `parser state show` lists them");
             }
         }
     }
-    eprint!("{}", redactor.redact(&advice));
+    messages::say(&redactor.redact(&advice));
+    if let Some(error) = trouble {
+        super::complain(error, redactor);
+    }
 }
 
 /// The failures that are listed, those of one reason on one line.
@@ -57,7 +58,8 @@ fn failures(summary: &Summary, text: &mut String) {
     }
     for (reason, names) in groups {
         let names = names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ");
-        let _ = if names.is_empty() { writeln!(text, "failed: {reason}") } else { writeln!(text, "failed: {names}: {reason}") };
+        let names = if names.is_empty() { names } else { names + ": " };
+        let _ = writeln!(text, "failed: {names}{reason}");
     }
     let more = summary.failed().saturating_sub(summary.failures.len() as u64);
     if more > 0 && !summary.failures.is_empty() {

@@ -83,11 +83,13 @@ impl Crawl<'_> {
         if Self::view(run) == View::Landed {
             let nameless = self.landing.without_series_count().await?;
             summary.titles.count_skipped(SkipReason::NoShikimoriId, nameless);
+            events::materials_left_out("skipped", SkipReason::NoShikimoriId.as_str(), nameless);
             // The copy that the run began with does not know the generation that its listing was given later.
             let generation = self.checkpoint.run().map_or(run.generation, |now| now.generation);
             let rejected = self.landing.rejected(generation).await?;
             summary.titles.extracted += rejected.len() as u64;
             summary.titles.failed += rejected.len() as u64;
+            events::materials_left_out("failed", "bad_material", rejected.len() as u64);
             for reject in rejected.into_iter().take(FailureLine::MAX) {
                 let id = reject.id.unwrap_or_else(|| "without id".to_owned());
                 let reason = format!("material {id}: {} (kodik/bad_material)", reject.reason);

@@ -277,9 +277,13 @@ impl Crawl<'_> {
                 }
             }
         }
-        let roles = match self.roles(run, id).await? {
-            Ok(roles) => roles,
-            Err(failure) => return Ok(Fetch::Failed(failure)),
+        // Shikimori hides the persons of a hidden title, too.
+        let roles = match metadata {
+            RawMetadata::MaterialDataOnly => None,
+            _ => match self.roles(run, id).await? {
+                Ok(roles) => roles,
+                Err(failure) => return Ok(Fetch::Failed(failure)),
+            },
         };
         Ok(Fetch::Whole(Box::new(RawTitle { id, materials, metadata, roles })))
     }

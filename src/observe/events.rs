@@ -66,6 +66,14 @@ pub fn title_finished(series: u64, title: &str, outcome: &'static str, reason: O
     }
 }
 
+/// Materials that never became a title count as one title each. `outcome`: `skipped`, `failed`.
+pub fn materials_left_out(outcome: &'static str, reason: &str, count: u64) {
+    if count > 0 {
+        counter!("parser_crawl_titles_total", "outcome" => outcome).increment(count);
+        info!(outcome, reason, count, "materials without a title");
+    }
+}
+
 /// Records were written for a title.
 pub fn records_written(kind: &'static str, count: u64) {
     if count > 0 {
