@@ -10,25 +10,25 @@ pub fn request_finished(service: &'static str, endpoint: &'static str, status: u
     counter!("parser_http_requests_total", "service" => service, "endpoint" => endpoint, "status" => status.to_string())
         .increment(1);
     histogram!("parser_http_request_duration_seconds", "service" => service).record(elapsed.as_secs_f64());
-    debug!(service, endpoint, status, elapsed_ms = elapsed.as_millis(), "request finished");
+    debug!(service, endpoint, status, elapsed_ms = millis(elapsed), "request finished");
 }
 
 /// One attempt ended without an answer.
 pub fn request_failed(service: &'static str, endpoint: &'static str, reason: &str, elapsed: Duration) {
     counter!("parser_http_request_failures_total", "service" => service, "endpoint" => endpoint).increment(1);
-    debug!(service, endpoint, reason, elapsed_ms = elapsed.as_millis(), "request failed");
+    debug!(service, endpoint, reason, elapsed_ms = millis(elapsed), "request failed");
 }
 
 /// Another attempt will follow.
 pub fn retry_scheduled(service: &'static str, endpoint: &'static str, attempt: u32, delay: Duration, reason: &str) {
     counter!("parser_http_retries_total", "service" => service).increment(1);
-    warn!(service, endpoint, attempt, delay_ms = delay.as_millis(), reason, "retrying");
+    warn!(service, endpoint, attempt, delay_ms = millis(delay), reason, "retrying");
 }
 
 /// The service answered 429.
 pub fn throttled(service: &'static str, endpoint: &'static str, wait: Duration) {
     counter!("parser_http_throttled_total", "service" => service).increment(1);
-    warn!(service, endpoint, wait_ms = wait.as_millis(), "rate-limited by the service, waiting");
+    warn!(service, endpoint, wait_ms = millis(wait), "rate-limited by the service, waiting");
 }
 
 /// The circuit breaker changed: `closed`, `open`, `half_open`.
@@ -95,6 +95,7 @@ pub fn run_ended(mode: &str, end: &'static str, elapsed: Duration) {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into a double exactly")]
     gauge!("parser_crawl_last_run_timestamp_seconds").set(jiff::Timestamp::now().as_second() as f64);
     info!(mode, end, elapsed_ms = elapsed.as_millis(), "run ended");
+    info!(mode, end, elapsed_ms = millis(elapsed), "run ended");
 }
 
 /// The listing's cursor is no longer accepted; the pages are walked again from the first.
@@ -143,5 +144,10 @@ pub fn no_such_translation(name: &str) {
 /// Another process holds the catalogue's write lock.
 pub fn store_locked(reason: &str, delay: Duration) {
     counter!("parser_store_locked_total").increment(1);
-    warn!(reason, delay_ms = delay.as_millis(), "the catalogue is locked, trying again");
+    warn!(reason, delay_ms = millis(delay), "the catalogue is locked, trying again");
+}
+
+/// A number also in JSON, where `u128` would become a text.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
