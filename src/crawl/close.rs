@@ -102,7 +102,9 @@ impl Crawl<'_> {
         let watermark = self.checkpoint.run().and_then(|run| run.watermark_candidate).filter(|_| moves_watermark);
         let exit = u8::from(summary.failed() > 0);
         self.checkpoint.finish_run(exit, watermark, Timestamp::now()).await?;
-        self.landing.keep_pending_of(&run.id.to_string()).await?;
+        if !self.options.dry_run {
+            self.landing.keep_pending_of(&run.id.to_string()).await?;
+        }
         Ok(())
     }
 }

@@ -103,7 +103,7 @@ fn everything(format: &str) {
     // A careless backend repeats what it was sent.
     backend.rule(|kind, body| {
         (kind == "anime" && body["source_id"] == "9001")
-            .then(|| backend::error(422, &format!("header x-internal-token: {INTERNAL}, token={KODIK}")))
+            .then(|| backend::error(422, &format!("header x-internal-token: {INTERNAL}")))
     });
     world.set("BACKEND_BASE_URL", backend.url());
     world.set("INTERNAL_TOKEN", INTERNAL);
