@@ -36,7 +36,10 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
         End::Finished => {
             next_step(args, settings, paths, &mut advice);
             if summary.failed() > 0 {
-                let _ = writeln!(advice, "hint: `parser run --resume` tries the failed titles again; `parser state show` lists them");
+                let _ = writeln!(
+                    advice,
+                    "hint: `parser run --resume` tries the failed titles again; `parser state show` lists them"
+                );
             }
         }
     }

@@ -26,7 +26,8 @@ fn hidden_titles_are_loaded_from_what_kodik_knows() {
         assert_eq!(of(id, "origin"), "material_data");
         assert_ne!(of(id, "title"), "");
     }
-    let videos = "SELECT count(*) FROM video JOIN episode ON episode.id = episode_id WHERE source_episode_id LIKE '9401:%'";
+    let videos =
+        "SELECT count(*) FROM video JOIN episode ON episode.id = episode_id WHERE source_episode_id LIKE '9401:%'";
     assert_eq!(world.query(videos), "24");
 }
 
@@ -120,5 +121,5 @@ fn a_few_titles_when_only_a_few_are_wanted() {
     assert_eq!(world.query("SELECT group_concat(source_id) FROM series"), "9302");
     world.run(&["run", "--mode", "full", "--limit", "5"]).expect(0);
     assert_eq!(world.query("SELECT count(*) FROM series"), "6");
-    world.run(&["run", "--mode", "one", "--source-id", "424242"]).expect(0).prints(&["no_materials 1"]);
+    world.run(&["run", "--mode", "one", "--source-id", "424242"]).expect(0).prints(&["not_found 1"]);
 }

@@ -12,7 +12,8 @@ fn an_empty_folder_stays_empty() {
     let ran = world.run(DRY).expect(0).says(&["dry run: nothing was written"]);
     assert_eq!(snapshot(world.root()), before, "nothing is created");
     assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("create ")).count(), 63, "{ran}");
-    assert!(ran.stdout.contains("would be created   63"), "{ran}");
+    let row = ran.stdout.lines().find(|line| line.contains("would be created"));
+    assert!(row.is_some_and(|row| row.split_whitespace().any(|word| word == "63")), "{ran}");
 }
 
 #[test]
@@ -36,7 +37,10 @@ fn a_change_is_shown_field_by_field() {
     let ran = world.run(DRY).expect(0);
     assert_eq!(snapshot(world.root()), before);
     let at = ran.stdout.find("update    9302 The Twice-Uploaded Story").unwrap_or_else(|| panic!("{ran}"));
-    let block: Vec<_> = ran.stdout[at..].lines().take_while(|line| line.starts_with("update    9302") || line.starts_with(' ')).collect();
+    let block: Vec<_> = ran.stdout[at..]
+        .lines()
+        .take_while(|line| line.starts_with("update    9302") || line.starts_with(' '))
+        .collect();
     assert!(block[0].contains("episodes +1") && block[0].contains("videos +"), "{block:?}");
     let title = "title: Nido Agerareta Monogatari → The Twice-Uploaded Story";
     assert!(block.iter().any(|line| line.trim() == title), "{block:?}");
@@ -96,8 +100,11 @@ fn a_backend_is_not_asked_and_its_record_stays() {
 fn json_is_one_object_for_each_title_and_the_summary() {
     let world = World::new();
     let ran = world.run(&[DRY, &["--json"]].concat()).expect(0);
-    let lines: Vec<serde_json::Value> =
-        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let lines: Vec<serde_json::Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
     let (summary, previews) = lines.split_last().unwrap();
     assert_eq!(previews.len(), 63);
     assert!(previews.iter().all(|preview| preview["action"] == "create"));
@@ -105,21 +112,16 @@ fn json_is_one_object_for_each_title_and_the_summary() {
 }
 
 #[test]
-fn what_a_backend_would_refuse_is_one() {
+fn what_would_fail_is_one() {
     let world = World::new();
     world.full(0);
-    // A number of an episode that no backend's integer holds, in what the source said.
+    // What the source sends is cleaned of all that a backend refuses, so a title fails for what nobody can read.
     let landing = rusqlite::Connection::open(world.state().join("landing.db")).unwrap();
-    let changed = landing
-        .execute(
-            "UPDATE material SET raw = CAST(replace(CAST(raw AS TEXT), '\"12\":', '\"4000000000\":') AS BLOB) WHERE series_id = 9302",
-            [],
-        )
-        .unwrap();
-    assert!(changed > 0);
+    let broken = "UPDATE material SET raw = CAST('{\"id\": [1]}' AS BLOB) WHERE series_id = 9302";
+    assert!(landing.execute(broken, []).unwrap() > 0);
     drop(landing);
     let before = snapshot(world.root());
     let ran = world.run(&["run", "--mode", "full", "--from-landing", "--dry-run"]).expect(1);
     assert_eq!(snapshot(world.root()), before);
-    assert!(ran.stdout.contains("refused   9302") && ran.stdout.contains("4000000000 is too large"), "{ran}");
+    ran.says(&["failed: 9302", "bad_material"]);
 }

@@ -79,7 +79,11 @@ fn colours_are_off_where_nobody_wants_them() {
         let mut script = std::process::Command::new("script");
         script.args(["-qec", &format!("{binary} --log-level info run --mode full --limit 3"), "/dev/null"]);
         script.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        script.env("TERM", "xterm").env("PATH", "/usr/bin:/bin").current_dir(world.root()).stdin(std::process::Stdio::null());
+        script
+            .env("TERM", "xterm")
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(world.root())
+            .stdin(std::process::Stdio::null());
         command = script;
         command.output().ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     };

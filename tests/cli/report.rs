@@ -105,7 +105,8 @@ fn report_metrics_summary_and_catalogue_agree() {
     let told = tell(&world, &["run", "--mode", "full"], 0);
     told.check();
     let written = &told.report["summary"]["titles"]["writes"];
-    for (table, field) in [("series", "series"), ("episode", "episodes"), ("video", "videos"), ("release", "releases")] {
+    for (table, field) in [("series", "series"), ("episode", "episodes"), ("video", "videos"), ("release", "releases")]
+    {
         let rows = world.query(&format!("SELECT count(*) FROM {table}"));
         assert_eq!(written[field].to_string(), rows, "{table}");
     }

@@ -77,7 +77,8 @@ fn everything(format: &str) {
     let metrics = world.output("metrics.prom");
     let [report, metrics] = [report.to_str().unwrap(), metrics.to_str().unwrap()];
     let outputs = ["--report", report, "--metrics-file", metrics];
-    let run = |args: &[&'static str]| [&["run"], args, &outputs].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let run =
+        |args: &[&'static str]| [&["run"], args, &outputs].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
     let check_run = |world: &World, code: i32, args: &[&'static str]| {
         let args = run(args);
         check(world, code, &args.iter().map(String::as_str).collect::<Vec<_>>());

@@ -98,6 +98,11 @@ impl Shikimori {
         Ok(fetched)
     }
 
+    /// Asks by GraphQL alone, for a check of the service: an answer without the title is an answer, too.
+    pub async fn check_graphql(&self, id: SeriesId) -> Result<(), ExtractError> {
+        self.graphql(&[id]).await.map(drop)
+    }
+
     /// What GraphQL knows of a batch; nothing if it fails in a way that REST may not.
     async fn by_graphql(&self, batch: &[SeriesId]) -> Result<HashMap<SeriesId, Bytes>, ExtractError> {
         match self.graphql(batch).await {
