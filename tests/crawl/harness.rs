@@ -105,8 +105,13 @@ pub(crate) struct Landed {
     /// Pages of the newest listing.
     pub(crate) pages: usize,
     pub(crate) finished: bool,
+    /// Pages whose ids were collected by the newest run that collects.
+    pub(crate) collected: usize,
+    pub(crate) collecting_finished: bool,
     /// Titles whose metadata is there.
     pub(crate) metadata: BTreeSet<u64>,
+    /// Titles whose characters are there.
+    pub(crate) roles: BTreeSet<u64>,
 }
 
 impl Landed {
@@ -116,15 +121,20 @@ impl Landed {
             let _ = std::fs::copy(folder.join(name), copy.path().join(name));
         }
         let Ok(landing) = rusqlite::Connection::open(copy.path().join("landing.db")) else { return Self::default() };
-        let position =
-            landing.query_row("SELECT page, finished FROM listing ORDER BY generation DESC LIMIT 1", [], |row| {
-                Ok((usize::try_from(row.get::<_, i64>(0)?).unwrap(), row.get(1)?))
+        let position = |sql: &str| {
+            let read = |row: &rusqlite::Row<'_>| Ok((usize::try_from(row.get::<_, i64>(0)?).unwrap(), row.get(1)?));
+            landing.query_row(sql, [], read).unwrap_or_default()
+        };
+        let ids = |table: &str| {
+            let found = landing.prepare(&format!("SELECT series_id FROM {table}")).and_then(|mut query| {
+                query.query_map([], |row| Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap()))?.collect()
             });
-        let (pages, finished) = position.unwrap_or_default();
-        let metadata = landing.prepare("SELECT series_id FROM metadata").and_then(|mut query| {
-            query.query_map([], |row| Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap()))?.collect()
-        });
-        Self { pages, finished, metadata: metadata.unwrap_or_default() }
+            found.unwrap_or_default()
+        };
+        let (pages, finished) = position("SELECT page, finished FROM listing ORDER BY generation DESC LIMIT 1");
+        let (collected, collecting_finished) =
+            position("SELECT page, finished FROM collection ORDER BY run_id DESC LIMIT 1");
+        Self { pages, finished, collected, collecting_finished, metadata: ids("metadata"), roles: ids("roles") }
     }
 }
 
