@@ -139,13 +139,15 @@ impl Landed {
 }
 
 /// One run of the binary, in the making.
-pub(crate) struct Run {
+pub(crate) struct Run<'a> {
     command: Command,
+    /// The folder has to be there as long as the run.
+    _state: &'a State,
 }
 
-impl Run {
+impl<'a> Run<'a> {
     /// `parser run ARGS`, with `state`, asking `sandbox` as fast as it can.
-    pub(crate) fn new(sandbox: &Sandbox, state: &State, args: &[&str]) -> Self {
+    pub(crate) fn new(sandbox: &Sandbox, state: &'a State, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parser"));
         command
             .env_clear()
@@ -167,7 +169,7 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Self { command }
+        Self { command, _state: state }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -363,6 +365,33 @@ fn ids(text: &str) -> Vec<u64> {
 
 fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The catalogue but for which of several namesakes came first: `slug`, `slug-1`, `slug-2` go to them in the order in
+/// which they are loaded, and titles in flight overtake each other.
+pub(crate) fn but_for_namesakes(catalogue: &str) -> String {
+    let (mut lines, mut slugs) = (Vec::new(), Vec::new());
+    for line in catalogue.lines() {
+        let mut row: Value = serde_json::from_str(line).unwrap();
+        slugs.extend(row.as_object_mut().unwrap().remove("slug").map(|slug| slug.to_string()));
+        lines.push(row.to_string());
+    }
+    slugs.sort();
+    lines.extend(slugs);
+    lines.join("\n")
+}
+
+/// Equal catalogues, or the lines that differ.
+pub(crate) fn assert_same(what: &str, expected: &str, found: &str) {
+    let differences = differences(expected, found);
+    assert!(expected == found, "{what}: another catalogue\n{:#?}", &differences[..differences.len().min(10)]);
+}
+
+/// Lines that only one of the two has.
+pub(crate) fn differences(before: &str, after: &str) -> Vec<String> {
+    let (before, after): (BTreeSet<_>, BTreeSet<_>) = (before.lines().collect(), after.lines().collect());
+    let gone = before.difference(&after).map(|line| format!("- {line}"));
+    gone.chain(after.difference(&before).map(|line| format!("+ {line}"))).collect()
 }
 
 /// `extracted = loaded + unchanged + failed + skipped`, in both counts of a summary.

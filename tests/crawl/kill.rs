@@ -7,7 +7,9 @@ use std::path::Path;
 use parser::sandbox::{LoggedRequest, Service};
 use serde_json::Value;
 
-use crate::harness::{Run, Running, State, asked, assert_sums, batches, generated, pages, searches, side_by_side};
+use crate::harness::{
+    Run, Running, State, asked, assert_same, assert_sums, batches, generated, pages, searches, side_by_side,
+};
 
 /// Four pages of materials, three batches of metadata.
 const TITLES: u64 = 105;
@@ -144,7 +146,7 @@ impl Whole {
         let seen = sandbox.log().entries().len();
         let resumed = Run::new(&sandbox, &state, &["--resume"]).finish();
         assert_eq!(resumed.code(), Some(0), "{moments:?}: {resumed:#?}");
-        assert!(state.catalogue() == self.catalogue, "{moments:?}: another catalogue");
+        assert_same(&format!("{moments:?}"), &self.catalogue, &state.catalogue());
         assert_eq!(state.checkpoint()["watermark"], self.watermark, "{moments:?}");
         let ledger = state.ledger();
         assert_eq!(ledger.len() as u64, TITLES, "{moments:?}: a title is lost");

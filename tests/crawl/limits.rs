@@ -57,9 +57,9 @@ fn succeeded(finished: &Finished) -> serde_json::Value {
 
 #[test]
 fn kodik_with_retries() {
-    let sandbox = flaky(40);
+    let (sandbox, state) = (flaky(40), State::new());
     // One page, then a search for each of its titles.
-    let run = Run::new(&sandbox, &State::new(), &["--mode", "full", "--max-pages", "1"]);
+    let run = Run::new(&sandbox, &state, &["--mode", "full", "--max-pages", "1"]);
     let summary = succeeded(&run.envs(PATIENT).env("KODIK_RATE_LIMIT_RPS", "8").finish());
     let times = times(&sandbox, &[Service::Kodik]);
     assert!(times.len() > 35, "{} requests", times.len());
@@ -69,9 +69,9 @@ fn kodik_with_retries() {
 
 #[test]
 fn shikimori_with_retries() {
-    let sandbox = flaky(30);
+    let (sandbox, state) = (flaky(30), State::new());
     // Characters are a request for each title.
-    let run = Run::new(&sandbox, &State::new(), &["--mode", "full"]).env("FETCH_CHARACTERS", "true");
+    let run = Run::new(&sandbox, &state, &["--mode", "full"]).env("FETCH_CHARACTERS", "true");
     let summary = succeeded(&run.envs(PATIENT).env("SHIKIMORI_RATE_LIMIT_RPS", "5").finish());
     let requests = asked(sandbox.log(), Service::Shikimori).len();
     assert!(requests > 30, "{requests} requests");
@@ -86,10 +86,10 @@ fn shikimori_with_retries() {
 fn with_default_limits_nobody_says_429() {
     let titles = Titles::Generated { titles: 20, seed: 7 };
     let options = SandboxOptions { titles, limits: true, ..SandboxOptions::default() };
-    let sandbox = Sandbox::start(&options).unwrap();
+    let (sandbox, state) = (Sandbox::start(&options).unwrap(), State::new());
     // The defaults: two a second to Kodik, five a second and ninety a minute to Shikimori.
     let defaults = [("KODIK_RATE_LIMIT_RPS", ""), ("SHIKIMORI_RATE_LIMIT_RPS", ""), ("SHIKIMORI_RATE_LIMIT_RPM", "")];
-    let run = Run::new(&sandbox, &State::new(), &["--mode", "full", "--limit", "6"]);
+    let run = Run::new(&sandbox, &state, &["--mode", "full", "--limit", "6"]);
     let run = run.env("FETCH_CHARACTERS", "true").env("CONCURRENCY", "8").envs(&defaults);
     let summary = succeeded(&run.finish());
     for name in [Service::Kodik, Service::Shikimori] {
@@ -105,8 +105,8 @@ fn with_default_limits_nobody_says_429() {
 
 #[test]
 fn the_backend() {
-    let (sandbox, backend) = (flaky(4), Backend::start());
-    let run = Run::new(&sandbox, &State::new(), &["--mode", "full", "--limit", "2"]).envs(PATIENT);
+    let (sandbox, state, backend) = (flaky(4), State::new(), Backend::start());
+    let run = Run::new(&sandbox, &state, &["--mode", "full", "--limit", "2"]).envs(PATIENT);
     let run = backend.settings().iter().fold(run, |run, (name, value)| run.env(name, value));
     succeeded(&run.env("BACKEND_RATE_LIMIT_RPS", "20").finish());
     let times = backend.times();
@@ -116,8 +116,8 @@ fn the_backend() {
 
 #[test]
 fn all_services_together() {
-    let sandbox = flaky(30);
-    let run = Run::new(&sandbox, &State::new(), &["--mode", "full", "--max-pages", "1"]);
+    let (sandbox, state) = (flaky(30), State::new());
+    let run = Run::new(&sandbox, &state, &["--mode", "full", "--max-pages", "1"]);
     let run = run.env("FETCH_CHARACTERS", "true").envs(PATIENT).env("GLOBAL_RATE_LIMIT_RPS", "15");
     succeeded(&run.finish());
     let both = times(&sandbox, &[Service::Kodik, Service::Shikimori]);

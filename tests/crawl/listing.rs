@@ -52,7 +52,7 @@ impl Kodik {
         self.asked.lock().unwrap().clone()
     }
 
-    fn run(&self, sandbox: &parser::sandbox::Sandbox, state: &State, args: &[&str]) -> Run {
+    fn run<'a>(&self, sandbox: &parser::sandbox::Sandbox, state: &'a State, args: &[&str]) -> Run<'a> {
         Run::new(sandbox, state, args).env("KODIK_BASE_URL", &format!("http://{}", self.address))
     }
 }

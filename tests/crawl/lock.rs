@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parser::sandbox::{Sandbox, SandboxOptions, Titles};
 
-use crate::harness::{Run, State, batches, generated, pages};
+use crate::harness::{Run, State, assert_same, batches, generated, pages};
 
 #[test]
 fn the_second_of_two_runs_is_told_who_holds_the_state() {
@@ -28,7 +28,7 @@ fn the_second_of_two_runs_is_told_who_holds_the_state() {
 
     let finished = first.wait();
     assert_eq!(finished.code(), Some(0), "{finished:#?}");
-    assert!(state.catalogue() == whole.catalogue());
+    assert_same("resumed", &whole.catalogue(), &state.catalogue());
     let asked = sandbox.log().entries();
     assert_eq!((pages(&asked).len(), batches(&asked).len()), (2, 1), "the others asked nobody");
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use parser::sandbox::Service;
 
 use crate::backend::Backend;
-use crate::harness::{Run, State, asked, assert_sums, fixture, generated, pages, searches};
+use crate::harness::{Run, State, asked, assert_same, assert_sums, differences, fixture, generated, pages, searches};
 
 /// Every row of every table, times included.
 fn rows(state: &State) -> String {
@@ -26,7 +26,7 @@ fn rows(state: &State) -> String {
     text
 }
 
-fn with(backend: &Backend, run: Run) -> Run {
+fn with<'a>(backend: &Backend, run: Run<'a>) -> Run<'a> {
     backend.settings().iter().fold(run, |run, (name, value)| run.env(name, value))
 }
 
@@ -72,7 +72,7 @@ fn the_landing_alone_makes_the_catalogue_anew() {
     assert_eq!(sandbox.log().entries().len(), asked, "a source was asked");
     assert_sums(&summary);
     assert_eq!(summary["titles"]["unchanged"], 0, "a new catalogue has nothing yet");
-    assert!(state.catalogue() == catalogue, "another catalogue");
+    assert_same("from the landing", &catalogue, &state.catalogue());
     // Only the landing may be needed: no token, and the sources are gone.
     drop(sandbox);
     let again = Run::new(&fixture(), &state, &["--mode", "full", "--from-landing"]).env("KODIK_API_TOKEN", "");
@@ -114,20 +114,13 @@ fn an_incremental_run_touches_what_changed_and_nothing_else() {
     assert_eq!(pages(&asked(sandbox.log(), Service::Kodik)), [None], "one page reaches back to the watermark");
     let moved = state.checkpoint()["watermark"].as_str().unwrap().to_owned();
     assert!(moved > watermark, "{watermark} → {moved}");
-    let changed: Vec<_> = lines(&catalogue, &state.catalogue());
+    let changed: Vec<_> = differences(&catalogue, &state.catalogue());
     assert!(!changed.is_empty() && changed.iter().all(|line| line.contains("9004")), "{changed:#?}");
 
     sandbox.log().clear();
     let summary = Run::new(&sandbox, &state, &["--mode", "incremental"]).succeed().summary();
     assert_eq!(searches(&asked(sandbox.log(), Service::Kodik)), [9004], "it carries the new watermark now");
     assert_eq!(summary["titles"]["unchanged"], 1);
-}
-
-/// Lines that only one of the two has.
-fn lines(before: &str, after: &str) -> Vec<String> {
-    use std::collections::BTreeSet;
-    let (before, after): (BTreeSet<_>, BTreeSet<_>) = (before.lines().collect(), after.lines().collect());
-    before.symmetric_difference(&after).map(|line| (*line).to_owned()).collect()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM: titles in flight finish, the state is saved, the way on is printed. The second one ends at once.
 
 use crate::backend::Backend;
-use crate::harness::{Finished, Run, State, generated};
+use crate::harness::{Finished, Run, State, assert_same, generated};
 use parser::sandbox::{Sandbox, SandboxOptions, Titles};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn while_listing() {
         assert!(state.ledger().is_empty());
 
         Run::new(&sandbox, &state, &["--resume"]).succeed();
-        assert!(state.catalogue() == whole.catalogue(), "{signal}");
+        assert_same(signal, &whole.catalogue(), &state.catalogue());
     }
 }
 
@@ -90,6 +90,6 @@ fn a_second_signal_ends_at_once() {
     assert_eq!(series as u64, TITLES);
 }
 
-fn with(backend: &Backend, run: Run) -> Run {
+fn with<'a>(backend: &Backend, run: Run<'a>) -> Run<'a> {
     backend.settings().iter().fold(run, |run, (name, value)| run.env(name, value))
 }
