@@ -1,4 +1,4 @@
-//! What all crawl tests share: the binary as a child, the sandbox's request log, and what a state folder holds.
+//! What all crawl tests share: the binary as a child, and what a state folder holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -10,10 +10,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parser::backend::Catalogue;
-use parser::sandbox::{LoggedRequest, RequestLog, Sandbox, SandboxOptions, Service, Titles};
+use parser::sandbox::{Sandbox, SandboxOptions, Titles};
 use parser::store::catalogue::SqliteCatalogue;
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use crate::requests::{asked, batches, pages, searches};
 
 /// Nothing here takes this long; what does hangs.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -334,37 +336,6 @@ impl Finished {
 
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-/// What was asked of a service.
-pub(crate) fn asked(log: &RequestLog, service: Service) -> Vec<LoggedRequest> {
-    log.entries().into_iter().filter(|request| request.service == service).collect()
-}
-
-/// The pages of the list that were asked for, by their cursors.
-pub(crate) fn pages(requests: &[LoggedRequest]) -> Vec<Option<String>> {
-    let lists = requests.iter().filter(|request| request.path == "/list");
-    lists.map(|request| parameter(&request.query, "next").map(str::to_owned)).collect()
-}
-
-/// The titles whose metadata was asked for, request by request.
-pub(crate) fn batches(requests: &[LoggedRequest]) -> Vec<Vec<u64>> {
-    let queries = requests.iter().filter(|request| request.path.ends_with("/graphql"));
-    queries.map(|request| ids(parameter(&request.query, "ids").unwrap_or_default())).collect()
-}
-
-/// The titles that were searched for.
-pub(crate) fn searches(requests: &[LoggedRequest]) -> Vec<u64> {
-    let searches = requests.iter().filter(|request| request.path == "/search");
-    searches.flat_map(|request| ids(parameter(&request.query, "shikimori_id").unwrap_or_default())).collect()
-}
-
-fn ids(text: &str) -> Vec<u64> {
-    text.split(',').filter_map(|id| id.parse().ok()).collect()
-}
-
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// The catalogue but for which of several namesakes came first: `slug`, `slug-1`, `slug-2` go to them in the order in

@@ -10,5 +10,6 @@ mod listing;
 mod lock;
 mod memory;
 mod repeat;
+mod requests;
 mod resume;
 mod signals;

@@ -139,7 +139,7 @@ fn one_title_leaves_an_unfinished_run_as_it_is() {
     Run::new(&sandbox, &whole, &["--mode", "full"]).succeed();
     assert!(Run::new(&sandbox, &state, &["--mode", "full"]).crash_at("crawl.title.marked", 20).finish().aborted());
     let (before, done) = (state.checkpoint()["run"].clone(), state.done());
-    let next = (1000..).find(|id| !done.contains(id)).unwrap();
+    let next = (1000..1000 + TITLES).find(|id| !done.contains(id)).unwrap();
 
     let one = Run::new(&sandbox, &state, &["--mode", "one", "--source-id", &next.to_string()]).succeed().summary();
     assert_eq!((&one["mode"], &one["titles"]["extracted"]), (&"one".into(), &1.into()));
