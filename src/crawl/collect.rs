@@ -45,6 +45,7 @@ impl Crawl<'_> {
         let mut guard = RepeatGuard::default();
         let mut walked_again = false;
         let mut materials = 0;
+        self.catch_up(run, position.page, position.cursor.clone(), position.mark.clone()).await?;
         self.progress.phase(PhaseKind::Listing, 0, None);
         while !position.finished {
             let cursor = position.cursor.as_deref().map(Cursor::new);

@@ -18,6 +18,10 @@ impl Crawl<'_> {
         let mut guard = RepeatGuard::default();
         let mut walked_again = false;
         let mut materials = self.landing.material_count_of(position.generation).await?;
+        if position.page > u64::from(run.last_page) {
+            let newest = self.landing.newest_update(position.generation).await?;
+            self.catch_up(run, position.page, position.cursor.clone(), newest).await?;
+        }
         self.progress.phase(PhaseKind::Listing, materials, position.total);
         while !position.finished {
             if position.page > 0 && position.cursor.is_none() {
@@ -58,6 +62,21 @@ impl Crawl<'_> {
             self.progress.page(number, materials, position.total);
         }
         Ok(Flow::Done)
+    }
+
+    /// Tells the checkpoint of pages that were landed just before the process died: without them the next watermark
+    /// would be too old.
+    pub(super) async fn catch_up(
+        &self,
+        run: &RunState,
+        page: u64,
+        cursor: Option<String>,
+        newest: Option<String>,
+    ) -> Result<(), CrawlError> {
+        if page > u64::from(run.last_page) {
+            self.checkpoint.finish_page(u32::try_from(page).unwrap_or(u32::MAX), cursor, newest).await?;
+        }
+        Ok(())
     }
 
     /// The run's own listing in the landing; begun if it is not there (a new run, or a landing that was removed).

@@ -1,4 +1,4 @@
-//! What all crawl tests share: the binary as a child, the sandbox's request log, and what a state folder holds.
+//! What all crawl tests share: the binary as a child, and what a state folder holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -10,10 +10,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parser::backend::Catalogue;
-use parser::sandbox::{LoggedRequest, RequestLog, Sandbox, SandboxOptions, Service, Titles};
+use parser::sandbox::{Sandbox, SandboxOptions, Titles};
 use parser::store::catalogue::SqliteCatalogue;
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use crate::requests::{asked, batches, pages, searches};
 
 /// Nothing here takes this long; what does hangs.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -105,8 +107,13 @@ pub(crate) struct Landed {
     /// Pages of the newest listing.
     pub(crate) pages: usize,
     pub(crate) finished: bool,
+    /// Pages whose ids were collected by the newest run that collects.
+    pub(crate) collected: usize,
+    pub(crate) collecting_finished: bool,
     /// Titles whose metadata is there.
     pub(crate) metadata: BTreeSet<u64>,
+    /// Titles whose characters are there.
+    pub(crate) roles: BTreeSet<u64>,
 }
 
 impl Landed {
@@ -116,26 +123,33 @@ impl Landed {
             let _ = std::fs::copy(folder.join(name), copy.path().join(name));
         }
         let Ok(landing) = rusqlite::Connection::open(copy.path().join("landing.db")) else { return Self::default() };
-        let position =
-            landing.query_row("SELECT page, finished FROM listing ORDER BY generation DESC LIMIT 1", [], |row| {
-                Ok((usize::try_from(row.get::<_, i64>(0)?).unwrap(), row.get(1)?))
+        let position = |sql: &str| {
+            let read = |row: &rusqlite::Row<'_>| Ok((usize::try_from(row.get::<_, i64>(0)?).unwrap(), row.get(1)?));
+            landing.query_row(sql, [], read).unwrap_or_default()
+        };
+        let ids = |table: &str| {
+            let found = landing.prepare(&format!("SELECT series_id FROM {table}")).and_then(|mut query| {
+                query.query_map([], |row| Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap()))?.collect()
             });
-        let (pages, finished) = position.unwrap_or_default();
-        let metadata = landing.prepare("SELECT series_id FROM metadata").and_then(|mut query| {
-            query.query_map([], |row| Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap()))?.collect()
-        });
-        Self { pages, finished, metadata: metadata.unwrap_or_default() }
+            found.unwrap_or_default()
+        };
+        let (pages, finished) = position("SELECT page, finished FROM listing ORDER BY generation DESC LIMIT 1");
+        let (collected, collecting_finished) =
+            position("SELECT page, finished FROM collection ORDER BY run_id DESC LIMIT 1");
+        Self { pages, finished, collected, collecting_finished, metadata: ids("metadata"), roles: ids("roles") }
     }
 }
 
 /// One run of the binary, in the making.
-pub(crate) struct Run {
+pub(crate) struct Run<'a> {
     command: Command,
+    /// The folder has to be there as long as the run.
+    _state: &'a State,
 }
 
-impl Run {
+impl<'a> Run<'a> {
     /// `parser run ARGS`, with `state`, asking `sandbox` as fast as it can.
-    pub(crate) fn new(sandbox: &Sandbox, state: &State, args: &[&str]) -> Self {
+    pub(crate) fn new(sandbox: &Sandbox, state: &'a State, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parser"));
         command
             .env_clear()
@@ -157,7 +171,7 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Self { command }
+        Self { command, _state: state }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -324,35 +338,31 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// What was asked of a service.
-pub(crate) fn asked(log: &RequestLog, service: Service) -> Vec<LoggedRequest> {
-    log.entries().into_iter().filter(|request| request.service == service).collect()
+/// The catalogue but for which of several namesakes came first: `slug`, `slug-1`, `slug-2` go to them in the order in
+/// which they are loaded, and titles in flight overtake each other.
+pub(crate) fn but_for_namesakes(catalogue: &str) -> String {
+    let (mut lines, mut slugs) = (Vec::new(), Vec::new());
+    for line in catalogue.lines() {
+        let mut row: Value = serde_json::from_str(line).unwrap();
+        slugs.extend(row.as_object_mut().unwrap().remove("slug").map(|slug| slug.to_string()));
+        lines.push(row.to_string());
+    }
+    slugs.sort();
+    lines.extend(slugs);
+    lines.join("\n")
 }
 
-/// The pages of the list that were asked for, by their cursors.
-pub(crate) fn pages(requests: &[LoggedRequest]) -> Vec<Option<String>> {
-    let lists = requests.iter().filter(|request| request.path == "/list");
-    lists.map(|request| parameter(&request.query, "next").map(str::to_owned)).collect()
+/// Equal catalogues, or the lines that differ.
+pub(crate) fn assert_same(what: &str, expected: &str, found: &str) {
+    let differences = differences(expected, found);
+    assert!(expected == found, "{what}: another catalogue\n{:#?}", &differences[..differences.len().min(10)]);
 }
 
-/// The titles whose metadata was asked for, request by request.
-pub(crate) fn batches(requests: &[LoggedRequest]) -> Vec<Vec<u64>> {
-    let queries = requests.iter().filter(|request| request.path.ends_with("/graphql"));
-    queries.map(|request| ids(parameter(&request.query, "ids").unwrap_or_default())).collect()
-}
-
-/// The titles that were searched for.
-pub(crate) fn searches(requests: &[LoggedRequest]) -> Vec<u64> {
-    let searches = requests.iter().filter(|request| request.path == "/search");
-    searches.flat_map(|request| ids(parameter(&request.query, "shikimori_id").unwrap_or_default())).collect()
-}
-
-fn ids(text: &str) -> Vec<u64> {
-    text.split(',').filter_map(|id| id.parse().ok()).collect()
-}
-
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+/// Lines that only one of the two has.
+pub(crate) fn differences(before: &str, after: &str) -> Vec<String> {
+    let (before, after): (BTreeSet<_>, BTreeSet<_>) = (before.lines().collect(), after.lines().collect());
+    let gone = before.difference(&after).map(|line| format!("- {line}"));
+    gone.chain(after.difference(&before).map(|line| format!("+ {line}"))).collect()
 }
 
 /// `extracted = loaded + unchanged + failed + skipped`, in both counts of a summary.

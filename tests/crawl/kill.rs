@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use parser::sandbox::{LoggedRequest, Service};
+use serde_json::Value;
 
-use crate::harness::{Run, Running, State, asked, assert_sums, batches, generated, pages, searches, side_by_side};
+use crate::harness::{
+    Run, Running, State, asked, assert_same, assert_sums, batches, generated, pages, searches, side_by_side,
+};
 
 /// Four pages of materials, three batches of metadata.
 const TITLES: u64 = 105;
@@ -19,6 +22,8 @@ const POINTS: &[(&str, &[u32])] = &[
     ("catalogue.open.after_commit", &[1]),
     ("checkpoint.begin.before", &[1]),
     ("checkpoint.begin.after", &[1]),
+    ("landing.reference.before_commit", &[1]),
+    ("landing.reference.after_commit", &[1]),
     ("landing.begin.before_commit", &[1]),
     ("landing.begin.after_commit", &[1]),
     ("crawl.listing.begun", &[1]),
@@ -75,8 +80,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("checkpoint.migrate.after_backup", "tests/checkpoint"),
     ("checkpoint.migrate.after_ledger", "tests/checkpoint"),
     ("checkpoint.migrate.after_checkpoint", "tests/checkpoint"),
-    ("landing.reference.before_commit", "no run lands reference lists"),
-    ("landing.reference.after_commit", "no run lands reference lists"),
 ];
 
 /// When the process dies.
@@ -93,6 +96,7 @@ enum Moment {
 /// One run that nobody killed.
 struct Whole {
     catalogue: String,
+    watermark: Value,
     /// Number of a page by its cursor.
     pages: BTreeMap<Option<String>, usize>,
 }
@@ -104,7 +108,8 @@ impl Whole {
         assert_eq!(summary["whole_run"]["loaded"], TITLES);
         assert_sums(&summary);
         let pages = pages(&asked(sandbox.log(), Service::Kodik));
-        Self { catalogue: state.catalogue(), pages: pages.into_iter().zip(1..).collect() }
+        let watermark = state.checkpoint()["watermark"].clone();
+        Self { catalogue: state.catalogue(), watermark, pages: pages.into_iter().zip(1..).collect() }
     }
 
     /// Runs, kills at each moment in turn, resumes to the end, and looks at everything.
@@ -141,13 +146,15 @@ impl Whole {
         let seen = sandbox.log().entries().len();
         let resumed = Run::new(&sandbox, &state, &["--resume"]).finish();
         assert_eq!(resumed.code(), Some(0), "{moments:?}: {resumed:#?}");
-        assert!(state.catalogue() == self.catalogue, "{moments:?}: another catalogue");
+        assert_same(&format!("{moments:?}"), &self.catalogue, &state.catalogue());
+        assert_eq!(state.checkpoint()["watermark"], self.watermark, "{moments:?}");
         let ledger = state.ledger();
         assert_eq!(ledger.len() as u64, TITLES, "{moments:?}: a title is lost");
         assert!(ledger.values().all(|(_, status)| status == "done" || status == "unchanged"), "{moments:?}");
 
         let summary = resumed.summary();
         assert_sums(&summary);
+        assert_eq!(summary["pages"], self.pages.len(), "{moments:?}");
         let whole = &state.checkpoint()["last_run"]["counters"];
         assert_eq!(*whole, summary["whole_run"], "{moments:?}");
         assert_eq!(whole["extracted"], TITLES, "{moments:?}: {whole}");

@@ -86,6 +86,17 @@ impl Landing {
             .await
     }
 
+    /// The latest `updated_at` that this listing has landed; RFC 3339 in UTC sorts as text.
+    pub async fn newest_update(&self, generation: u64) -> Result<Option<String>, StoreError> {
+        self.database
+            .read(move |connection| {
+                connection
+                    .prepare_cached("SELECT max(updated_at) FROM material WHERE generation = ?1")?
+                    .query_row([signed(generation)?], |row| row.get(0))
+            })
+            .await
+    }
+
     /// Materials without a usable title id.
     pub async fn without_series_count(&self) -> Result<u64, StoreError> {
         self.count("SELECT count(*) FROM material WHERE series_id IS NULL").await
