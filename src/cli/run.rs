@@ -100,7 +100,7 @@ pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit
         eprintln!("error: cannot write the metrics `{}`: {error}", path.display());
     }
     let Some(result) = result else {
-        eprintln!("stopped at once; what was not marked is loaded again by `parser run --resume`");
+        eprintln!("stopped at once; what was not marked is loaded again by `{}`", summary::resume_command(args));
         return signal.unwrap_or(Exit::Interrupted);
     };
     summary::print(&result, args, &settings, &paths, &redactor);

@@ -9,7 +9,7 @@ use crate::error::{Fault as _, chain};
 use crate::load::{Action, Preview};
 use crate::observe::Redactor;
 
-use super::args::RunArgs;
+use super::args::{ModeArg, RunArgs};
 use super::table::{grouped, plain};
 
 /// More lines of drift than this are counted, not listed.
@@ -36,6 +36,9 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
                 let _ = writeln!(advice, "hint: {hint}");
             }
         }
+        End::Stopped if args.dry_run => {
+            let _ = writeln!(advice, "stopped; nothing was written");
+        }
         End::Stopped => {
             let _ = writeln!(advice, "stopped; the checkpoint is saved. To go on:\n  {}", resume_command(args));
         }
@@ -47,8 +50,12 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
     eprint!("{}", redactor.redact(&advice));
 }
 
-fn resume_command(args: &RunArgs) -> String {
-    let mut command = "parser run --resume".to_owned();
+pub(super) fn resume_command(args: &RunArgs) -> String {
+    // One title leaves an unfinished long run as it is; `--resume` would go on with that, or begin a full run.
+    let mut command = match (args.mode, &args.source_id) {
+        (Some(ModeArg::One), Some(id)) => format!("parser run --mode one --source-id {id}"),
+        _ => "parser run --resume".to_owned(),
+    };
     if args.sandbox {
         command.push_str(" --sandbox");
     }

@@ -165,7 +165,15 @@ impl Inner {
 
     fn anime(&mut self, body: &Value) -> (u16, Value) {
         let keys = [
-            "source_name", "source_id", "title", "alternative_titles", "description", "year", "status", "poster", "genres",
+            "source_name",
+            "source_id",
+            "title",
+            "alternative_titles",
+            "description",
+            "year",
+            "status",
+            "poster",
+            "genres",
         ];
         if let Some(fault) = wrong_keys(body, &keys) {
             return fault;

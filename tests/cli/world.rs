@@ -47,12 +47,8 @@ impl World {
     pub(crate) fn with(options: &SandboxOptions) -> Self {
         let sandbox = Sandbox::start(options).expect("the sandbox starts");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut world = Self {
-            folder,
-            outputs: tempfile::tempdir().expect("a temporary folder"),
-            env: BTreeMap::new(),
-            sandbox,
-        };
+        let mut world =
+            Self { folder, outputs: tempfile::tempdir().expect("a temporary folder"), env: BTreeMap::new(), sandbox };
         world.set("KODIK_BASE_URL", world.sandbox.kodik_url());
         world.set("SHIKIMORI_BASE_URL", world.sandbox.shikimori_url());
         world.set("KODIK_API_TOKEN", world.sandbox.token());
@@ -333,5 +329,10 @@ pub(crate) fn same(found: &str, expected: &str) {
         these.iter().filter(|line| !those.contains(line)).take(3).copied().collect::<Vec<_>>().join("\n")
     };
     let (more, less) = (only(&found, &expected), only(&expected, &found));
-    assert!(found == expected, "{} and {} lines\nonly found:\n{more}\nonly expected:\n{less}", found.len(), expected.len());
+    assert!(
+        found == expected,
+        "{} and {} lines\nonly found:\n{more}\nonly expected:\n{less}",
+        found.len(),
+        expected.len()
+    );
 }
