@@ -101,7 +101,8 @@ pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit
         messages::error(&text, Some("check that the folder exists and may be written"));
     }
     let Some(result) = result else {
-        messages::say("stopped at once; what was not marked is loaded again by `parser run --resume`");
+        let resume = summary::resume_command(args);
+        messages::say(&format!("stopped at once; what was not marked is loaded again by `{resume}`"));
         return signal.unwrap_or(Exit::Interrupted);
     };
     summary::print(&result, args, &settings, &paths, &redactor);

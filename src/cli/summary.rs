@@ -8,7 +8,7 @@ use crate::crawl::{End, Summary};
 use crate::load::{Action, Preview};
 use crate::observe::Redactor;
 
-use super::args::RunArgs;
+use super::args::{ModeArg, RunArgs};
 use super::messages;
 use super::table::{grouped, plain};
 
@@ -26,6 +26,9 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
     match &summary.end {
         End::Failed(error) => {
             trouble = Some(error);
+        }
+        End::Stopped if args.dry_run => {
+            let _ = writeln!(advice, "stopped; nothing was written");
         }
         End::Stopped => {
             let _ = writeln!(advice, "stopped; the checkpoint is saved. To go on:\n  {}", resume_command(args));
@@ -70,8 +73,12 @@ fn failures(summary: &Summary, text: &mut String) {
     }
 }
 
-fn resume_command(args: &RunArgs) -> String {
-    let mut command = "parser run --resume".to_owned();
+pub(super) fn resume_command(args: &RunArgs) -> String {
+    // One title leaves an unfinished long run as it is; `--resume` would go on with that, or begin a full run.
+    let mut command = match (args.mode, &args.source_id) {
+        (Some(ModeArg::One), Some(id)) => format!("parser run --mode one --source-id {id}"),
+        _ => "parser run --resume".to_owned(),
+    };
     if args.sandbox {
         command.push_str(" --sandbox");
     }

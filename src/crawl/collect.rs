@@ -89,7 +89,8 @@ impl Crawl<'_> {
                 page: number,
                 finished: last || page.next.is_none(),
                 cursor: page.next.as_ref().filter(|_| !last).map(|next| next.as_str().to_owned()),
-                mark: newest(&page).max(position.mark),
+                // Newest first: the first page that has a time has the newest.
+                mark: position.mark.or_else(|| newest(&page, Timestamp::now())),
             };
             if position.finished && run.mode == RunMode::Incremental {
                 // A title that failed before is below the watermark by now and would never be seen again.

@@ -40,6 +40,14 @@ pub enum CrawlError {
         /// The landing.
         path: PathBuf,
     },
+    /// The listing ended long before the number of materials that the source itself names.
+    #[error("Kodik's list ended after {seen} of {total} materials")]
+    IncompleteListing {
+        /// What was listed.
+        seen: u64,
+        /// What the source says there is.
+        total: u64,
+    },
     /// The state was made with the sandbox's sources and this run asks the real ones, or the other way round.
     #[error("the state in `{}` was made {}", .folder.display(), if *.sandbox { "with --sandbox" } else { "without --sandbox" })]
     OtherSources {
@@ -65,7 +73,7 @@ impl Fault for CrawlError {
             Self::Store(error) => error.severity(),
             Self::State(error) => error.severity(),
             Self::Load(error) => error.severity(),
-            Self::TooManyFailures { .. } => Severity::Transient,
+            Self::TooManyFailures { .. } | Self::IncompleteListing { .. } => Severity::Transient,
             Self::NothingLanded { .. } | Self::OtherSources { .. } | Self::Report { .. } => Severity::Permanent,
         }
     }
@@ -77,6 +85,7 @@ impl Fault for CrawlError {
             Self::State(error) => error.party(),
             Self::Load(error) => error.party(),
             Self::TooManyFailures { party, .. } => *party,
+            Self::IncompleteListing { .. } => Party::Source,
             Self::NothingLanded { .. } | Self::OtherSources { .. } | Self::Report { .. } => Party::Usage,
         }
     }
@@ -89,6 +98,10 @@ impl Fault for CrawlError {
             Self::Load(error) => error.hint(),
             Self::TooManyFailures { .. } => Some(Cow::Borrowed(
                 "see the reasons above or in `parser state show`; `parser diagnose` checks the services; then `parser run --resume`",
+            )),
+            Self::IncompleteListing { .. } => Some(Cow::Borrowed(
+                "nothing was changed, because what a listing lacks would be switched off; try `parser run --resume` later, \
+                 or list anew with `parser run --mode full`; check KODIK_TYPES and what the token may see",
             )),
             Self::NothingLanded { .. } => {
                 Some(Cow::Borrowed("finish a full run first: `parser run --mode full`, or `parser run --resume`"))

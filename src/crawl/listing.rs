@@ -3,6 +3,8 @@
 //! Oldest first, because a material that changes during the crawl then moves to the end, where it is seen again;
 //! newest first it would jump over the cursor and be missed.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::checkpoint::RunState;
 use crate::extract::{Cursor, ListPage, Order, RawMaterial, RepeatGuard};
 use crate::observe::events;
@@ -13,7 +15,13 @@ use super::{Crawl, CrawlError, Flow, PhaseKind};
 impl Crawl<'_> {
     /// Lists from where the landing stands to the end.
     pub(super) async fn list_everything(&self, run: &RunState) -> Result<Flow, CrawlError> {
-        let Some(sources) = &self.sources else { return Ok(Flow::Done) };
+        let Some(sources) = &self.sources else {
+            // A part of a listing is no view of any title.
+            return match self.landing.listing().await? {
+                Some(listing) if listing.finished => Ok(Flow::Done),
+                _ => Err(CrawlError::NothingLanded { path: self.landing.path().to_owned() }),
+            };
+        };
         let mut position = self.listing_of(run).await?;
         let mut guard = RepeatGuard::default();
         let mut walked_again = false;
@@ -52,7 +60,11 @@ impl Crawl<'_> {
             position.cursor = page.next.as_ref().map(|next| next.as_str().to_owned());
             position.total = page.total.or(position.total);
             materials += page.materials.len() as u64;
-            let newest = newest(&page);
+            if page.next.is_none() {
+                // Before the page is landed: `--resume` asks for it again.
+                complete(materials + page.rejected.len() as u64, position.total)?;
+            }
+            let newest = newest(&page, Timestamp::now());
             events::page_landed(position.page, page.materials.len(), page.rejected.len(), page.total);
             self.landing.commit_page(position.generation, landed_page(position.page, page)).await?;
             fail::fail_point!("crawl.page.landed");
@@ -118,7 +130,71 @@ pub(super) fn landed_material(material: RawMaterial) -> LandedMaterial {
     LandedMaterial { id: material.id, series: material.series, updated_at: material.updated_at, raw: material.raw }
 }
 
-/// The newest `updated_at` of a page; RFC 3339 in UTC sorts as text.
-pub(super) fn newest(page: &ListPage) -> Option<String> {
-    page.materials.iter().filter_map(|material| material.updated_at.as_deref()).max().map(str::to_owned)
+/// Refuses a listing that ends far too early. What is missing from a finished listing counts as gone from the source:
+/// its releases would be switched off and its raw payloads dropped, because a source had a bad minute.
+fn complete(seen: u64, total: Option<u64>) -> Result<(), CrawlError> {
+    // `total` drifts while one lists, but not by a tenth.
+    let enough = total.is_none_or(|total| seen.saturating_mul(10) >= total.saturating_mul(9));
+    if seen > 0 && enough { Ok(()) } else { Err(CrawlError::IncompleteListing { seen, total: total.unwrap_or(0) }) }
+}
+
+/// How far a service's clock may be ahead of ours.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// A time that the source can have written. One date in the far future, or one that is none, must not become the
+/// watermark: no later change would ever be newer.
+pub(super) fn plausible(text: &str, now: Timestamp) -> Option<Timestamp> {
+    text.parse::<Timestamp>().ok().filter(|at| now.duration_since(*at) >= -AHEAD)
+}
+
+/// The newest plausible `updated_at` of a page.
+pub(super) fn newest(page: &ListPage, now: Timestamp) -> Option<String> {
+    let dated = page.materials.iter().filter_map(|material| {
+        let text = material.updated_at.as_deref()?;
+        Some((plausible(text, now)?, text))
+    });
+    dated.max().map(|(_, text)| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{complete, newest};
+    use crate::extract::{ListPage, RawMaterial};
+    use crate::model::MaterialId;
+
+    #[test]
+    fn a_listing_that_ends_too_early_is_refused() {
+        for (seen, total) in [(100, None), (100, Some(100)), (90, Some(100)), (120, Some(100))] {
+            assert!(complete(seen, total).is_ok(), "{seen} of {total:?}");
+        }
+        for (seen, total) in [(0, None), (0, Some(0)), (20, Some(200)), (89, Some(100))] {
+            assert!(complete(seen, total).is_err(), "{seen} of {total:?}");
+        }
+    }
+
+    #[test]
+    fn the_watermark_is_the_newest_time_that_can_be_true() {
+        let now: Timestamp = "2026-06-01T00:00:00Z".parse().expect("a time");
+        let page = |times: &[&str]| ListPage {
+            total: None,
+            materials: times
+                .iter()
+                .map(|time| RawMaterial {
+                    id: MaterialId("serial-1".to_owned()),
+                    series: None,
+                    updated_at: Some((*time).to_owned()),
+                    raw: bytes::Bytes::new(),
+                })
+                .collect(),
+            rejected: Vec::new(),
+            next: None,
+        };
+        let found = newest(&page(&["2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "soon"]), now);
+        assert_eq!(found.as_deref(), Some("2026-01-01T00:00:00Z"));
+        let found = newest(&page(&["2026-01-01T01:00:00+03:00", "2025-12-31T23:00:00Z"]), now);
+        assert_eq!(found.as_deref(), Some("2025-12-31T23:00:00Z"), "compared as times, not as texts");
+        assert_eq!(newest(&page(&["soon"]), now), None);
+    }
 }

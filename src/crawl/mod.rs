@@ -32,6 +32,8 @@ use crate::observe::events;
 use crate::store::landing::Landing;
 use crate::transform::Rules;
 
+use listing::plausible;
+
 pub use error::CrawlError;
 pub use options::{Mode, Options};
 pub use progress::{PhaseKind, Progress, Silent};
@@ -104,7 +106,13 @@ impl Crawl<'_> {
     }
 
     async fn learn_and_load(&mut self, run: &RunState, tally: &RefCell<Tally>) -> Result<Flow, CrawlError> {
-        self.learn_translations(run).await?;
+        let stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            learnt = self.learn_translations(run) => learnt?,
+            // Nothing is in flight yet, and a source that hangs must not hold up a stop.
+            () = stop.requested() => return Ok(Flow::Stopped),
+        }
         self.phases(run, tally).await
     }
 
@@ -129,7 +137,12 @@ impl Crawl<'_> {
         self.checkpoint.set_target(&self.target()).await?;
         if self.options.resume
             && let Some(run) = self.checkpoint.resumable()
+            // A run that asks the sources cannot go on without them: half a listing would pass for a whole one.
+            && (run.from_landing || !self.options.from_landing)
         {
+            if run.from_landing {
+                self.sources = None;
+            }
             let run = self.agree_with_landing(run).await?;
             events::run_started(run.mode.as_str(), "resume", run.phase.as_str(), run.last_page);
             return Ok(run);
@@ -143,7 +156,9 @@ impl Crawl<'_> {
     /// What a new run is to be.
     async fn spec(&self) -> Result<RunSpec, CrawlError> {
         let mode = match self.options.mode.unwrap_or(Mode::Full) {
-            Mode::Incremental if self.checkpoint.watermark().is_none() => {
+            Mode::Incremental
+                if self.checkpoint.watermark().and_then(|at| plausible(&at, Timestamp::now())).is_none() =>
+            {
                 // Nothing has ever finished, so everything is new; a whole listing is far cheaper than a search each.
                 events::no_watermark();
                 Mode::Full

@@ -4,6 +4,7 @@
 //! present ones are loaded, `CONCURRENCY` at a time. A bounded channel between the two keeps memory flat.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::time::Instant;
 
 use futures::StreamExt as _;
@@ -313,7 +314,17 @@ impl Crawl<'_> {
         if let Some(reject) = found.rejected.first() {
             return Ok(Err(failed("kodik", "bad_material", reject.reason.clone(), false)));
         }
-        let rows: Vec<_> = found.materials.into_iter().map(super::listing::landed_material).collect();
+        let mut rows: Vec<_> = found.materials.into_iter().map(super::listing::landed_material).collect();
+        if rows.is_empty() {
+            // An empty answer is no reason to drop the raw payloads; the next full listing decides what is gone.
+            return Ok(Ok(rows));
+        }
+        if found.maybe_truncated {
+            // `/search` has no second page. What an earlier look landed fills the gap, or releases that only did not
+            // fit into the answer would be switched off.
+            let seen: HashSet<_> = rows.iter().map(|row| row.id.clone()).collect();
+            rows.extend(self.landing.materials(id).await?.into_iter().filter(|row| !seen.contains(&row.id)));
+        }
         // Bytes are shared, so the copy costs nothing.
         self.landing.put_search(id, rows.clone()).await?;
         Ok(Ok(rows))

@@ -36,7 +36,8 @@ pub(super) struct Envelope<'a> {
 
 impl Envelope<'_> {
     pub(super) fn total(&self) -> Option<u64> {
-        serde_json::from_str(self.total?.get()).ok()
+        const PLAUSIBLE: u64 = 1_000_000_000;
+        serde_json::from_str(self.total?.get()).ok().filter(|total| *total <= PLAUSIBLE)
     }
 
     /// `None` on the last page; a text even if it makes no sense.
