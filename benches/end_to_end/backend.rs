@@ -61,10 +61,8 @@ pub fn serve() -> anyhow::Result<()> {
 }
 
 async fn connection(mut stream: TcpStream, posts: &AtomicU64) -> std::io::Result<()> {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    );
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
     let mut input = Vec::with_capacity(16 * 1024);
     loop {
         let Some((head, length)) = whole(&input) else {

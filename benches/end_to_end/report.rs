@@ -23,9 +23,8 @@ pub fn figure(name: &str, mut values: Vec<f64>, unit: &str, goal: Option<f64>) {
     let all = values.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" ");
     values.sort_by(f64::total_cmp);
     let median = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
-    let verdict = goal.map_or(String::new(), |goal| {
-        format!("   goal ≤ {goal}: {}", if median <= goal { "met" } else { "MISSED" })
-    });
+    let verdict = goal
+        .map_or(String::new(), |goal| format!("   goal ≤ {goal}: {}", if median <= goal { "met" } else { "MISSED" }));
     println!("{name:<44} {median:>10.3} {unit:<6} [{all}]{verdict}");
 }
 
