@@ -164,7 +164,7 @@ fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()>
     // The log is folded back at 4 MiB, whatever the size of its pages.
     connection.pragma_update(None, "wal_autocheckpoint", 4 * 1024 * 1024 / page_size.max(512))?;
     if let Some(pages) = options.max_pages {
-        let pages = u64::from(pages) * 4096 / u64::from(page_size.max(512));
+        let pages = i64::from(pages) * 4096 / i64::from(page_size.max(512));
         connection.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
     }
     Ok(())
