@@ -23,7 +23,7 @@ static NEWER: Schema = Schema {
         ("V2__more", "ALTER TABLE note ADD COLUMN more TEXT;"),
     ],
 };
-const OPTIONS: Options = Options { schema: &SCHEMA, party: Party::State, durable: true, max_pages: None };
+const OPTIONS: Options = Options { schema: &SCHEMA, party: Party::State, durable: true, max_pages: None, page_kib: 4 };
 const POINTS: CrashPoints = CrashPoints { before: "test.before", after: "test.after" };
 
 async fn note(database: &Database, text: &str) -> Result<(), parser::store::StoreError> {

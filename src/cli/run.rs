@@ -78,6 +78,8 @@ pub(super) fn execute(args: &RunArgs, mut layers: Layers, folder: &Path) -> Exit
         suspend: bars::suspend,
     });
     let metrics = Metrics::install();
+    // Runs beside the crawl and ends with the runtime.
+    drop(runtime.spawn(metrics.clone().keep_folded()));
 
     let paths = paths(&settings, folder);
     let bars = Bars::new();

@@ -17,6 +17,7 @@ use crate::error::{Fault as _, Party, Severity, chain};
 use crate::extract::kodik::parse_material;
 use crate::extract::shikimori::{parse_graph, parse_rest, parse_roles};
 use crate::http;
+use crate::load::Loader;
 use crate::model::raw::{RawMetadata, RawTitle};
 use crate::model::{Failure, Outcome, SeriesId, SkipReason, TitleRecord};
 use crate::observe::events;
@@ -30,6 +31,9 @@ use super::{Crawl, CrawlError, FailureLine, FailureStreak, Flow, PhaseKind, Stop
 /// How long titles in flight may take to finish after a stop; later they are dropped and loaded again next time.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// Loaded titles that may wait for the disk; more make loading wait.
+const MARKS: usize = 64;
+
 /// Ids read from the landing at once.
 const PAGE: u32 = 500;
 
@@ -38,6 +42,14 @@ enum Fetch {
     Whole(Box<RawTitle>),
     Skip(SkipReason),
     Failed(Failure),
+}
+
+/// A title that the backend has answered for and the state does not know yet.
+struct Loaded {
+    entry: LedgerEntry,
+    outcome: Outcome,
+    attempts: u32,
+    started: Instant,
 }
 
 impl Crawl<'_> {
@@ -85,8 +97,12 @@ impl Crawl<'_> {
             let outcomes = stream::poll_fn(|context| prepared.poll_recv(context))
                 .flat_map(stream::iter)
                 .take_until(over)
-                .map(|title| self.one_title(run, title, tally))
-                .buffer_unordered(self.options.concurrency);
+                .map(|title| self.load_title(run, title))
+                .buffer_unordered(self.in_flight(run))
+                // A title waits for the disk outside of its place among those that load, so that the places stay
+                // busy and many titles share one wait.
+                .map(|loaded| self.mark_title(loaded, tally))
+                .buffer_unordered(MARKS);
             tokio::pin!(patience, outcomes);
             while let Some(outcome) = tokio::select! {
                 biased;
@@ -105,6 +121,16 @@ impl Crawl<'_> {
             }
         }
         ended.map(|()| if self.stop.is_requested() { Flow::Stopped } else { Flow::Done })
+    }
+
+    /// How many titles load at the same time. Where that asks no service, more of them share a commit of the catalogue.
+    fn in_flight(&self, run: &RunState) -> usize {
+        let local = matches!(self.loader, Loader::Embedded(_)) && Self::view(run) == View::Landed;
+        if local && !self.options.fetch_characters {
+            self.options.concurrency.max(BATCH)
+        } else {
+            self.options.concurrency
+        }
     }
 
     async fn titles_of(&self, run: &RunState) -> Result<u64, CrawlError> {
@@ -160,20 +186,26 @@ impl Crawl<'_> {
         Ok(sender.send(prepared).await.is_ok())
     }
 
-    /// One title from raw to marked. An error here stops the run; the title's own trouble is an outcome.
-    async fn one_title(
-        &self,
-        run: &RunState,
-        prepared: Prepared,
-        tally: &RefCell<Tally>,
-    ) -> Result<Outcome, CrawlError> {
+    /// One title from raw to loaded. An error here stops the run; the title's own trouble is an outcome.
+    async fn load_title(&self, run: &RunState, prepared: Prepared) -> Result<Loaded, CrawlError> {
         let started = Instant::now();
         let id = prepared.id;
         let (done, attempts) = http::count_attempts(self.fetch_transform_load(run, prepared)).await;
         let (record, outcome) = done?;
         fail::fail_point!("crawl.title.loaded");
+        // The record ends here: titles that wait for the disk are small.
         let entry = self.ledger_entry(id, record.as_ref(), &outcome);
-        let title = entry.title.clone();
+        Ok(Loaded { entry, outcome, attempts, started })
+    }
+
+    /// Marks a loaded title and tells everybody.
+    async fn mark_title(
+        &self,
+        loaded: Result<Loaded, CrawlError>,
+        tally: &RefCell<Tally>,
+    ) -> Result<Outcome, CrawlError> {
+        let Loaded { entry, outcome, attempts, started } = loaded?;
+        let (id, title) = (entry.id, entry.title.clone());
         self.checkpoint.mark(entry).await?;
         fail::fail_point!("crawl.title.marked");
 

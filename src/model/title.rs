@@ -26,12 +26,13 @@ pub struct TitleRecord {
 impl TitleRecord {
     /// 128 bits over everything in the record, as 32 hex digits. Equal fingerprint = nothing to write.
     pub fn fingerprint(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        // Serialising into a hasher cannot fail: no map with non-string keys, no I/O error.
-        if serde_json::to_writer(&mut hasher, self).is_err() {
+        // Hashed in one go: the serialiser's pieces are a few bytes each, and a hash works on kilobytes at a time.
+        // Serialising into memory cannot fail: there is no map with keys that are no text.
+        let mut text = Vec::with_capacity(8 * 1024);
+        if serde_json::to_writer(&mut text, self).is_err() {
             return String::new();
         }
-        hasher.finalize().to_hex()[..32].to_owned()
+        blake3::hash(&text).to_hex()[..32].to_owned()
     }
 }
 

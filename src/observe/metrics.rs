@@ -2,11 +2,15 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Buckets of every `*_seconds` histogram.
 const SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Time between two foldings.
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// The installed recorder.
 #[derive(Clone)]
@@ -28,6 +32,17 @@ impl Metrics {
             .ok()
             .and_then(|builder| builder.install_recorder().ok());
         Self { handle }
+    }
+
+    /// Folds recorded samples into their buckets, again and again, for as long as it is polled. Without it every
+    /// sample of a run stays in memory until the end.
+    pub async fn keep_folded(self) {
+        let Some(handle) = self.handle else { return };
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            handle.run_upkeep();
+        }
     }
 
     /// Prometheus text.

@@ -15,7 +15,7 @@ use crate::model::{MetadataOrigin, SeriesId};
 static SCHEMA: Schema = Schema { migrations: &[("V1__sent", include_str!("sqlite/migrations/sent/V1__sent.sql"))] };
 
 /// Not durable against a power cut: what is lost is sent again, which changes nothing at the backend.
-const OPTIONS: Options = Options { schema: &SCHEMA, party: Party::State, durable: false, max_pages: None };
+const OPTIONS: Options = Options { schema: &SCHEMA, party: Party::State, durable: false, max_pages: None, page_kib: 4 };
 
 const POINTS: CrashPoints = CrashPoints { before: "sent.before_commit", after: "sent.after_commit" };
 

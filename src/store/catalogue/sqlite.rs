@@ -13,7 +13,8 @@ use crate::store::sqlite::{CrashPoints, Database, Options, Schema, unsigned};
 static SCHEMA: Schema =
     Schema { migrations: &[("V1__catalogue", include_str!("../sqlite/migrations/catalogue/V1__catalogue.sql"))] };
 
-const OPTIONS: Options = Options { schema: &SCHEMA, party: Party::Backend, durable: true, max_pages: None };
+const OPTIONS: Options =
+    Options { schema: &SCHEMA, party: Party::Backend, durable: true, max_pages: None, page_kib: 4 };
 
 const POINTS: CrashPoints = CrashPoints { before: "catalogue.before_commit", after: "catalogue.after_commit" };
 const CREATED: CrashPoints =

@@ -24,7 +24,7 @@ static SCHEMA: Schema =
     Schema { migrations: &[("V1__landing", include_str!("../sqlite/migrations/landing/V1__landing.sql"))] };
 
 /// What is landed is state: exit 5 when it cannot be kept.
-const OPTIONS: Options = Options { schema: &SCHEMA, party: Party::State, durable: true, max_pages: None };
+const OPTIONS: Options = Options { schema: &SCHEMA, party: Party::State, durable: true, max_pages: None, page_kib: 16 };
 
 /// Names of the crash points of one kind of change.
 macro_rules! points {

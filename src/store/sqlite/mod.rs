@@ -37,6 +37,8 @@ pub struct Options {
     pub durable: bool,
     /// The file may not grow beyond this many pages of 4 KiB; beyond it writes fail as on a full disk.
     pub max_pages: Option<u32>,
+    /// KiB of a page in a new file: rows that are larger than a page are slow to write and to read.
+    pub page_kib: u32,
 }
 
 /// An open database. Dropping it finishes what is queued, folds the write-ahead log back and closes the file.
@@ -71,7 +73,9 @@ impl Database {
     pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
         let place = Place { path: path.to_owned(), party: options.party };
         create_private(path).map_err(|error| StoreError::from_io(path, options.party, &error))?;
-        let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        // One thread has the connection to itself, so SQLite need not lock around every call.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)
             .and_then(|connection| configure(&connection, options).map(|()| connection))
             .map_err(|error| place.error(&error))?;
         migrate::run(&mut connection, options.schema).map_err(|problem| problem.at(&place))?;
@@ -147,6 +151,8 @@ impl Drop for Database {
 /// Settings of a writing connection. Memory stays bounded: 2 MiB of cached pages whatever the size of the file.
 fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    // Heeded in a new file only, and only before its journal mode is set.
+    connection.pragma_update(None, "page_size", options.page_kib * 1024)?;
     // The first statement that reads the file: a file that is no database fails here.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", if options.durable { "FULL" } else { "NORMAL" })?;
@@ -154,8 +160,12 @@ fn configure(connection: &Connection, options: &Options) -> rusqlite::Result<()>
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
+    let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    // The log is folded back at 4 MiB, whatever the size of its pages.
+    connection.pragma_update(None, "wal_autocheckpoint", 4 * 1024 * 1024 / page_size.max(512))?;
     if let Some(pages) = options.max_pages {
-        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        let pages = i64::from(pages) * 4096 / i64::from(page_size.max(512));
+        connection.pragma_update_and_check(None, "max_page_count", pages.max(1), |_| Ok(()))?;
     }
     Ok(())
 }

@@ -1,0 +1,46 @@
+//! The whole product, measured from outside: `parser run` as a process of its own against local sources and a local
+//! backend, each again a process of its own, so that every figure is the crawler's alone.
+//!
+//! `cargo bench --bench end_to_end` prints the table of `benches/README.md`; `-- --help` tells what can be chosen.
+
+mod backend;
+mod options;
+mod process;
+mod report;
+mod scenarios;
+
+use std::process::ExitCode;
+
+use options::{Options, Scenario};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    if options.help {
+        report::line(options::HELP);
+        return Ok(());
+    }
+    if options.serve_backend {
+        return backend::serve();
+    }
+    let parser = options.parser()?;
+    report::heading(&parser);
+    for scenario in &options.scenarios {
+        match scenario {
+            Scenario::Embedded | Scenario::Contract => scenarios::full::run(&parser, *scenario, &options)?,
+            Scenario::Limits => scenarios::limits::run(&parser, &options)?,
+            Scenario::Startup => scenarios::startup::run(&parser, &options)?,
+            Scenario::Http => scenarios::http::run(&options)?,
+        }
+    }
+    Ok(())
+}
