@@ -11,8 +11,8 @@ use crate::harness::{
     Run, Running, State, asked, assert_same, assert_sums, batches, generated, pages, searches, side_by_side,
 };
 
-/// Four pages of materials, three batches of metadata.
-const TITLES: u64 = 105;
+/// Three pages of materials, two batches of metadata.
+const TITLES: u64 = 70;
 /// Titles in flight: the default.
 const IN_FLIGHT: u64 = 4;
 
@@ -28,23 +28,23 @@ const POINTS: &[(&str, &[u32])] = &[
     ("landing.begin.after_commit", &[1]),
     ("crawl.listing.begun", &[1]),
     ("landing.page.before_commit", &[1, 3]),
-    ("landing.page.after_commit", &[1, 4]),
+    ("landing.page.after_commit", &[1, 3]),
     ("crawl.page.landed", &[1, 3]),
     ("checkpoint.page.before", &[2]),
-    ("checkpoint.page.after", &[1, 4]),
+    ("checkpoint.page.after", &[1, 3]),
     ("crawl.page.finished", &[2]),
     ("landing.finish.before_commit", &[1]),
     ("landing.finish.after_commit", &[1]),
     ("checkpoint.phase.before", &[1]),
     ("checkpoint.phase.after", &[1]),
-    ("crawl.metadata.fetched", &[1, 3]),
+    ("crawl.metadata.fetched", &[1, 2]),
     ("landing.metadata.before_commit", &[2]),
     ("landing.metadata.after_commit", &[2]),
-    ("crawl.metadata.landed", &[1, 3]),
-    ("crawl.title.transformed", &[1, 60]),
-    ("catalogue.before_commit", &[1, 104]),
-    ("catalogue.after_commit", &[1, 50]),
-    ("crawl.title.loaded", &[1, 70]),
+    ("crawl.metadata.landed", &[1, 2]),
+    ("crawl.title.transformed", &[1, 40]),
+    ("catalogue.before_commit", &[1, 69]),
+    ("catalogue.after_commit", &[1, 30]),
+    ("crawl.title.loaded", &[1, 50]),
     ("checkpoint.mark.before_ledger", &[1, 10]),
     ("checkpoint.ledger.sync", &[1, 10]),
     ("checkpoint.mark.after_ledger", &[1, 10]),
@@ -53,7 +53,7 @@ const POINTS: &[(&str, &[u32])] = &[
     ("atomic_file.before_rename", &[8, 20]),
     ("atomic_file.after_rename", &[9, 20]),
     ("checkpoint.mark.after_state", &[1, 20]),
-    ("crawl.title.marked", &[1, 105]),
+    ("crawl.title.marked", &[1, 70]),
     ("checkpoint.finish.before", &[1]),
     ("checkpoint.finish.after", &[1]),
     ("landing.pending.before_commit", &[1]),
@@ -238,7 +238,7 @@ fn killed_at_random_moments() {
     let moments: Vec<_> = (0..10)
         .map(|nth| match nth % 3 {
             0 => Moment::Asked(1 + random(5)),
-            _ => Moment::Marked(1 + random(80)),
+            _ => Moment::Marked(1 + random(55)),
         })
         .collect();
     let killed = std::sync::atomic::AtomicUsize::new(0);
@@ -274,16 +274,16 @@ fn killed_again_and_again() {
             Point("crawl.metadata.landed", 1),
             Point("crawl.title.loaded", 9),
             Point("checkpoint.mark.after_ledger", 5),
-            Point("catalogue.after_commit", 30),
+            Point("catalogue.after_commit", 10),
             Point("checkpoint.finish.before", 1),
         ],
         &[
             Point("landing.page.after_commit", 2),
             Point("landing.page.after_commit", 2),
-            Point("crawl.title.marked", 20),
-            Point("crawl.title.marked", 20),
-            Point("crawl.title.marked", 20),
-            Point("atomic_file.after_rename", 4),
+            Point("crawl.title.marked", 15),
+            Point("crawl.title.marked", 15),
+            Point("crawl.title.marked", 15),
+            Point("atomic_file.after_rename", 2),
         ],
     ];
     side_by_side(lives, |moments| {
