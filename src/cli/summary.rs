@@ -18,11 +18,15 @@ const DRIFT_LINES: usize = 10;
 /// Prints the summary: the table (or JSON) on standard output, trouble and advice on standard error.
 pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, paths: &StatePaths, redactor: &Redactor) {
     let text = if args.json { serde_json::to_string(summary).unwrap_or_default() + "\n" } else { table(summary, args) };
-    super::print_bytes(redactor.redact(&text).as_bytes());
+    super::print_bytes(super::harmless(&redactor.redact(&text)).as_bytes());
     let mut advice = String::new();
     for line in &summary.failures {
-        let id = line.series.map(|id| id.to_string()).unwrap_or_default();
-        let _ = writeln!(advice, "failed: {id} {}: {}", line.title, line.reason);
+        match line.series {
+            Some(id) if line.title.is_empty() => writeln!(advice, "failed: {id}: {}", line.reason),
+            Some(id) => writeln!(advice, "failed: {id} {}: {}", line.title, line.reason),
+            None => writeln!(advice, "failed: {}", line.reason),
+        }
+        .unwrap_or_default();
     }
     let more = summary.failed().saturating_sub(summary.failures.len() as u64);
     if more > 0 && !summary.failures.is_empty() {
@@ -47,7 +51,7 @@ pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, path
         }
         End::Finished => next_step(args, settings, paths, &mut advice),
     }
-    eprint!("{}", redactor.redact(&advice));
+    eprint!("{}", super::harmless(&redactor.redact(&advice)));
 }
 
 pub(super) fn resume_command(args: &RunArgs) -> String {
@@ -174,7 +178,7 @@ pub(super) fn preview(preview: &Preview, json: bool) {
     for reason in &preview.refused {
         let _ = writeln!(text, "    refused: {reason}");
     }
-    super::print_bytes(text.as_bytes());
+    super::print_bytes(super::harmless(&text).as_bytes());
 }
 
 /// A field's value on one line, not longer than a person wants to read.
