@@ -129,6 +129,11 @@ impl Document {
             run.seq = since;
             run.counters = Counters::default();
         }
+        if self.target.is_some() {
+            // The new backend has not seen what is older than the watermark: an incremental run would leave it nearly
+            // empty and call that success.
+            self.watermark = None;
+        }
         self.target = Some(Target { id: id.to_owned(), since });
     }
 }
@@ -249,7 +254,11 @@ mod tests {
         document.run = Some(RunState::new(&RunSpec::new(RunMode::Full), 1, Timestamp::UNIX_EPOCH));
         document.retarget("a");
         assert_eq!(document.run.as_ref().map(|run| run.seq), Some(1), "the same backend changes nothing");
+        document.watermark = Some("2026-01-01T00:00:00Z".to_owned());
+        document.retarget("a");
+        assert!(document.watermark.is_some());
         document.retarget("b");
+        assert_eq!(document.watermark, None, "the other backend has seen nothing yet");
         assert_eq!(document.run.as_ref().map(|run| run.seq), Some(2));
         assert_eq!((document.run_seq, document.target.map(|target| target.since)), (2, Some(2)));
     }

@@ -77,6 +77,14 @@ fn execute(cli: Cli) -> Exit {
     }
 }
 
+/// The text without what a terminal would obey: names and messages come from services. Lines stay lines.
+fn harmless(text: &str) -> std::borrow::Cow<'_, str> {
+    let obeyed = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.contains(obeyed) { text.replace(obeyed, "\u{FFFD}").into() } else { text.into() }
+}
+
 /// Prints bytes to standard output; a reader that went away (`| head`) is no error.
 fn print_bytes(bytes: &[u8]) -> Exit {
     use std::io::Write as _;
@@ -124,4 +132,16 @@ fn complain<E: Fault + 'static>(error: &E, redactor: &Redactor) -> Exit {
 
 fn complain_text(text: &str, hint: Option<&str>, redactor: &Redactor) {
     messages::error(&redactor.redact(text), hint.map(|hint| redactor.redact(hint)).as_deref());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_a_terminal_obeys_is_not_printed() {
+        assert_eq!(harmless("a\n\tb – я"), "a\n\tb – я");
+        assert_eq!(harmless("\u{1b}[31mred\u{7}\r\u{202e}"), "\u{fffd}[31mred\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(harmless("\u{9b}2J"), "\u{fffd}2J");
+    }
 }

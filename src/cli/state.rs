@@ -74,7 +74,8 @@ pub fn run(command: StateCommand, paths: &StatePaths, out: &mut dyn Write) -> Re
         }
         StateCommand::Repair => repaired(&admin::repair(paths, now)?),
     };
-    out.write_all(text.as_bytes()).map_err(|error| StateError::io("write", Path::new("standard output"), error))
+    out.write_all(super::harmless(&text).as_bytes())
+        .map_err(|error| StateError::io("write", Path::new("standard output"), error))
 }
 
 fn to_json(summary: &Summary) -> Result<String, StateError> {

@@ -18,7 +18,7 @@ const DRIFT_LINES: usize = 10;
 /// Prints the summary: the table (or JSON) on standard output, trouble and advice on standard error.
 pub(super) fn print(summary: &Summary, args: &RunArgs, settings: &Settings, paths: &StatePaths, redactor: &Redactor) {
     let text = if args.json { serde_json::to_string(summary).unwrap_or_default() + "\n" } else { table(summary, args) };
-    super::print_bytes(redactor.redact(&text).as_bytes());
+    super::print_bytes(super::harmless(&redactor.redact(&text)).as_bytes());
     let mut advice = String::new();
     let mut trouble = None;
     failures(summary, &mut advice);
@@ -197,7 +197,7 @@ pub(super) fn preview(preview: &Preview, json: bool) {
     for reason in &preview.refused {
         let _ = writeln!(text, "    refused: {reason}");
     }
-    super::print_bytes(text.as_bytes());
+    super::print_bytes(super::harmless(&text).as_bytes());
 }
 
 /// A field's value on one line, not longer than a person wants to read.

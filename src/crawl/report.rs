@@ -58,7 +58,8 @@ impl ReportWriter {
     /// The folder is missing or not writable.
     pub fn create(path: &Path) -> std::io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = BufWriter::new(NamedTempFile::new_in(folder)?);
+        let mut file =
+            BufWriter::new(tempfile::Builder::new().prefix(".parser-report.").suffix(".part").tempfile_in(folder)?);
         file.write_all(b"{\"titles\":[")?;
         Ok(Self { path: path.to_owned(), file, titles: 0 })
     }

@@ -49,6 +49,10 @@ impl Transport {
         if profile.base_url.scheme() == "http" {
             builder = builder.http1_only();
         }
+        if is_loopback(&profile.base_url) {
+            // A proxy of the environment cannot reach this machine's own ports: the sandbox, a local backend.
+            builder = builder.no_proxy();
+        }
         let client = builder.build().map_err(|e| invalid(explain(e)))?;
         Ok(Self { client, profile, authorization, counters })
     }
@@ -197,4 +201,14 @@ fn explain(error: reqwest::Error) -> String {
 fn install_crypto() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+/// Is the address one of this machine's own?
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }

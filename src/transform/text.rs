@@ -28,7 +28,8 @@ pub(super) fn line(raw: &str) -> Option<String> {
 
 /// Characters that show nothing but make two equal texts differ.
 pub(super) fn is_invisible(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}' | '\u{FEFF}')
+    char.is_control()
+        || matches!(char, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }
 
 /// A text that is there and not blank, trimmed.

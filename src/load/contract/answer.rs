@@ -65,11 +65,11 @@ pub(super) fn understand(response: &Response) -> Answer {
         return match serde_json::from_slice::<Body>(&response.body) {
             Ok(Body { success: Some(success), message, errors, .. }) => {
                 let mut errors = errors.unwrap_or_default();
-                for line in &mut errors {
-                    cut(line);
-                }
                 if !success && errors.is_empty() {
                     errors.push(message.unwrap_or_else(|| "refused without a reason".to_owned()));
+                }
+                for line in &mut errors {
+                    cut(line);
                 }
                 Answer::Accepted { errors }
             }
