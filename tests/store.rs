@@ -276,8 +276,13 @@ async fn a_listing_lands_page_by_page_and_survives_a_crash() {
     // The same page again (killed before the checkpoint moved) changes nothing.
     landing.commit_page(generation, first).await.unwrap();
     let mut second = page(2, vec![material("s-3", Some(10), "c"), material("s-4", None, "d")], None);
-    second.rejected =
-        vec![RejectedMaterial { page: 2, id: None, reason: "no id".into(), raw: Bytes::from_static(b"{") }];
+    second.rejected = vec![RejectedMaterial {
+        page: 2,
+        id: None,
+        series: None,
+        reason: "no id".into(),
+        raw: Bytes::from_static(b"{"),
+    }];
     landing.commit_page(generation, second.clone()).await.unwrap();
     landing.finish_listing(generation).await.unwrap();
     assert!(landing.listing().await.unwrap().unwrap().finished);
@@ -287,7 +292,7 @@ async fn a_listing_lands_page_by_page_and_survives_a_crash() {
     assert_eq!(landing.series_count().await.unwrap(), 2);
     assert_eq!(landing.without_series_count().await.unwrap(), 1);
     assert_eq!(raws(&landing.without_series(None, 10).await.unwrap()), ["d"]);
-    assert_eq!(landing.rejected(generation).await.unwrap(), second.rejected);
+    assert_eq!(landing.rejected("run-1").await.unwrap(), second.rejected);
     assert_eq!(landing.series_ids(None, 1).await.unwrap(), [SeriesId(10)]);
     assert_eq!(landing.series_ids(Some(SeriesId(10)), 9).await.unwrap(), [SeriesId(20)]);
     assert_eq!(raws(&landing.materials(SeriesId(10)).await.unwrap()), ["a", "c"]);
@@ -363,15 +368,27 @@ async fn collected_ids_and_their_position_move_together() {
     let landing = Landing::open_temp().unwrap();
     assert_eq!(landing.collect_position("run-1").await.unwrap(), None);
     let at = CollectPosition { page: 1, cursor: Some("c".into()), finished: false, mark: Some("2024".into()) };
-    landing.commit_pending("run-0", vec![SeriesId(1)], CollectPosition::default()).await.unwrap();
-    landing.commit_pending("run-1", vec![SeriesId(5), SeriesId(3)], at.clone()).await.unwrap();
-    landing.commit_pending("run-1", vec![SeriesId(3), SeriesId(4)], at.clone()).await.unwrap();
+    let unread = RejectedMaterial {
+        page: 1,
+        id: None,
+        series: Some(SeriesId(8)),
+        reason: "no id".into(),
+        raw: Bytes::from_static(b"{}"),
+    };
+    landing.commit_pending("run-0", vec![SeriesId(1)], vec![], CollectPosition::default()).await.unwrap();
+    landing.commit_pending("run-1", vec![SeriesId(5), SeriesId(3)], vec![unread.clone()], at.clone()).await.unwrap();
+    landing.commit_pending("run-1", vec![SeriesId(3), SeriesId(4)], vec![], at.clone()).await.unwrap();
     assert_eq!(landing.collect_position("run-1").await.unwrap(), Some(at));
     assert_eq!(landing.pending_count("run-1").await.unwrap(), 3);
     assert_eq!(landing.pending("run-1", Some(SeriesId(3)), 1).await.unwrap(), [SeriesId(4)]);
+    assert_eq!(landing.rejected("run-1").await.unwrap(), [unread.clone()]);
+    assert_eq!(landing.rejected_of_titles("run-1").await.unwrap(), [unread]);
     landing.keep_pending_of("run-1").await.unwrap();
+    assert_eq!(landing.rejected("run-1").await.unwrap().len(), 1);
     assert_eq!(landing.pending_count("run-0").await.unwrap(), 0);
     assert_eq!(landing.pending_count("run-1").await.unwrap(), 3);
+    landing.keep_pending_of("run-2").await.unwrap();
+    assert_eq!(landing.rejected("run-1").await.unwrap(), [], "what could not be read outlives its run");
 }
 
 #[tokio::test]

@@ -276,7 +276,9 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
     }
 
     let catalog = reader.text("DATABASE_URL").and_then(|text| match text.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => Some(PathBuf::from(path.trim_start_matches("//"))),
+        Some(path) if !path.is_empty() && !path.contains(":memory:") => {
+            Some(PathBuf::from(path.trim_start_matches("//")))
+        }
         _ => {
             reader.fault("DATABASE_URL", "is not `sqlite:PATH`", Some("for example `sqlite:state/catalog.db`"));
             None

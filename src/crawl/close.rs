@@ -80,23 +80,26 @@ impl Crawl<'_> {
 
     /// Every title is marked: count what never became one, and close the run in the checkpoint.
     async fn finish(&self, run: &RunState, summary: &mut Summary) -> Result<(), CrawlError> {
-        if Self::view(run) == View::Landed {
+        // A limited run has not been everywhere, so what it did not look at is not its to count.
+        if Self::view(run) == View::Landed && run.limit.is_none() {
             let nameless = self.landing.without_series_count().await?;
             summary.titles.count_skipped(SkipReason::NoShikimoriId, nameless);
             events::materials_left_out("skipped", SkipReason::NoShikimoriId.as_str(), nameless);
-            // The copy that the run began with does not know the generation that its listing was given later.
-            let generation = self.checkpoint.run().map_or(run.generation, |now| now.generation);
-            let rejected = self.landing.rejected(generation).await?;
-            summary.titles.extracted += rejected.len() as u64;
-            summary.titles.failed += rejected.len() as u64;
-            events::materials_left_out("failed", "bad_material", rejected.len() as u64);
-            for reject in rejected.into_iter().take(FailureLine::MAX) {
-                let id = reject.id.unwrap_or_else(|| "without id".to_owned());
-                let reason = format!("material {id}: {} (kodik/bad_material)", reject.reason);
-                summary.failures.push(FailureLine { series: None, title: String::new(), reason });
-            }
-            summary.failures.truncate(FailureLine::MAX);
         }
+        let mut rejected = self.landing.rejected(&self.lister_of(run).await?).await?;
+        if Self::view(run) == View::Search {
+            // Those that name a title were visited through it.
+            rejected.retain(|reject| reject.series.is_none());
+        }
+        summary.titles.extracted += rejected.len() as u64;
+        summary.titles.failed += rejected.len() as u64;
+        events::materials_left_out("failed", "bad_material", rejected.len() as u64);
+        for reject in rejected.into_iter().take(FailureLine::MAX) {
+            let id = reject.id.unwrap_or_else(|| "without id".to_owned());
+            let reason = format!("material {id}: {} (kodik/bad_material)", reject.reason);
+            summary.failures.push(FailureLine { series: reject.series, title: String::new(), reason });
+        }
+        summary.failures.truncate(FailureLine::MAX);
         let whole = run.limit.is_none() && run.max_pages.is_none() && !run.from_landing;
         let moves_watermark = whole && matches!(run.mode, RunMode::Full | RunMode::Incremental);
         let watermark = self.checkpoint.run().and_then(|run| run.watermark_candidate).filter(|_| moves_watermark);
@@ -106,5 +109,11 @@ impl Crawl<'_> {
             self.landing.keep_pending_of(&run.id.to_string()).await?;
         }
         Ok(())
+    }
+
+    /// Which run has listed what this one sees: itself, or the one whose landing it uses.
+    pub(super) async fn lister_of(&self, run: &RunState) -> Result<String, CrawlError> {
+        let listed = if Self::view(run) == View::Landed { self.landing.listing().await? } else { None };
+        Ok(listed.map_or_else(|| run.id.to_string(), |listing| listing.run_id))
     }
 }

@@ -8,7 +8,7 @@ use crate::model::SeriesId;
 use crate::observe::events;
 use crate::store::landing::CollectPosition;
 
-use super::listing::newest;
+use super::listing::{landed_reject, newest};
 use super::{Crawl, CrawlError, Flow, PhaseKind};
 
 impl Crawl<'_> {
@@ -29,7 +29,7 @@ impl Crawl<'_> {
     /// Ids that are known without asking anybody.
     async fn collect_all(&self, run: &RunState, ids: Vec<SeriesId>) -> Result<Flow, CrawlError> {
         let position = CollectPosition { finished: true, ..CollectPosition::default() };
-        self.landing.commit_pending(&run.id.to_string(), ids, position).await?;
+        self.landing.commit_pending(&run.id.to_string(), ids, Vec::new(), position).await?;
         Ok(Flow::Done)
     }
 
@@ -97,7 +97,10 @@ impl Crawl<'_> {
                 let failed = self.checkpoint.select(|_, entry| entry.status() == Status::Failed);
                 ids.extend(failed.into_iter().map(|(id, _)| id));
             }
-            self.landing.commit_pending(&run_id, ids, position.clone()).await?;
+            // A title of which an item cannot be read is visited: its search tells, and fails, the whole of it.
+            ids.extend(page.rejected.iter().filter_map(|reject| reject.series));
+            let rejected = page.rejected.into_iter().map(|reject| landed_reject(number, reject)).collect();
+            self.landing.commit_pending(&run_id, ids, rejected, position.clone()).await?;
             fail::fail_point!("crawl.collect.landed");
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             self.checkpoint.finish_page(number, position.cursor.clone(), position.mark.clone()).await?;

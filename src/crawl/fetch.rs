@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) metadata: Metadata,
     /// Landed materials in the source's order; `None` = to be searched for.
     pub(super) materials: Option<Vec<LandedMaterial>>,
+    /// A landed item of the title that could not be read: the view is not complete.
+    pub(super) unreadable: Option<String>,
 }
 
 /// The metadata of one title, or why there is none.
@@ -51,12 +53,18 @@ impl Crawl<'_> {
                     reason: "there is no metadata of this title".to_owned(),
                     retryable: true,
                 });
-                Prepared { id: *id, metadata, materials: None }
+                Prepared { id: *id, metadata, materials: None, unreadable: None }
             })
             .collect();
         if Self::view(run) == View::Landed {
             for (title, (_, materials)) in prepared.iter_mut().zip(self.landing.materials_of(ids).await?) {
                 title.materials = Some(materials);
+            }
+            for reject in self.landing.rejected_of_titles(&self.lister_of(run).await?).await? {
+                if let Some(title) = prepared.iter_mut().find(|title| Some(title.id) == reject.series) {
+                    let id = reject.id.as_deref().unwrap_or("without id");
+                    title.unreadable = Some(format!("material {id}: {}", reject.reason));
+                }
             }
         }
         Ok(prepared)

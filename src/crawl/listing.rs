@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::checkpoint::RunState;
-use crate::extract::{Cursor, ListPage, Order, RawMaterial, RepeatGuard};
+use crate::extract::{Cursor, ListPage, Order, RawMaterial, Rejected, RepeatGuard};
 use crate::observe::events;
 use crate::store::landing::{LandedMaterial, LandedPage, ListingPosition, RejectedMaterial};
 
@@ -117,12 +117,14 @@ fn landed_page(number: u64, page: ListPage) -> LandedPage {
         next: page.next.map(|next| next.as_str().to_owned()),
         total: page.total,
         materials: page.materials.into_iter().map(landed_material).collect(),
-        rejected: page
-            .rejected
-            .into_iter()
-            .map(|reject| RejectedMaterial { page: number, id: reject.id, reason: reject.reason, raw: reject.raw })
-            .collect(),
+        rejected: page.rejected.into_iter().map(|reject| landed_reject(number, reject)).collect(),
     }
+}
+
+/// An item that could not be read, as it is landed.
+pub(super) fn landed_reject(page: u64, reject: Rejected) -> RejectedMaterial {
+    let Rejected { id, series, reason, raw } = reject;
+    RejectedMaterial { page, id, series, reason, raw }
 }
 
 /// A material as it is landed.

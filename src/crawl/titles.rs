@@ -149,7 +149,9 @@ impl Crawl<'_> {
 
     /// Walks the run's titles in the order of their ids and prepares those that are not done, 50 at a time.
     async fn prepare_all(&self, run: &RunState, sender: &mpsc::Sender<Vec<Prepared>>) -> Result<(), CrawlError> {
-        let mut left = run.limit.map_or(u64::MAX, |limit| u64::from(limit).saturating_sub(run.counters.extracted));
+        let mut left = run
+            .limit
+            .map_or(u64::MAX, |limit| u64::from(limit).saturating_sub(run.counters.extracted - run.counters.failed));
         let mut after = None;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
@@ -289,6 +291,9 @@ impl Crawl<'_> {
                 Err(failure) => return Ok(Fetch::Failed(failure)),
             },
         };
+        if let Some(reason) = prepared.unreadable {
+            return Ok(Fetch::Failed(failed("kodik", "bad_material", reason, false)));
+        }
         let rows = match prepared.materials {
             Some(rows) => rows,
             None => match self.search(id).await? {

@@ -169,8 +169,14 @@ impl<'a> Scanner<'a> {
             }
             return;
         };
+        if !arguments.contains(char::is_alphabetic) || is_enclosing(rest, name) {
+            return;
+        }
         let mut words = arguments.split_whitespace().skip(1).filter(|word| !word.starts_with("fallback=")).peekable();
-        if words.peek().is_none() || !arguments.contains(char::is_alphabetic) || is_enclosing(rest, name) {
+        if words.peek().is_none() {
+            // `[person=1 fallback=Name]` shows the fallback where the person is not known, as here.
+            let fallback = arguments.split_whitespace().find_map(|word| word.strip_prefix("fallback="));
+            self.emit(fallback.unwrap_or_default());
             return;
         }
         for (index, word) in words.enumerate() {
@@ -281,6 +287,7 @@ mod tests {
             ("Встреча с [character=40].", "Встреча с ."),
             ("[anime]1[/anime]Дом", "Дом"),
             ("[anime=1 fallback=x Тихий Дом]!", "Тихий Дом!"),
+            ("[person=8001 fallback=Орихара], хвост", "Орихара, хвост"),
             ("[anime=1 Quiet]Тихий[/anime]", "Тихий"),
             ("[[Taro|Таро]] и [[Ханако]]", "Таро и Ханако"),
             ("[url=https://x.example]сайт[/url]", "сайт"),

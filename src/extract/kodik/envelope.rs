@@ -129,31 +129,36 @@ impl Kodik {
     }
 
     fn head(&self, raw: Bytes) -> Result<RawMaterial, Rejected> {
-        let reject = |reason: String, id: Option<String>, raw: Bytes| Rejected { reason, id, raw };
+        let reject = |reason: String, id, series| Rejected { reason, id, series, raw: raw.clone() };
         if !is_object(&raw) {
-            return Err(reject("not a JSON object".to_owned(), None, raw));
+            return Err(reject("not a JSON object".to_owned(), None, None));
         }
         let head: Head<'_> = match serde_json::from_slice(&raw) {
             Ok(head) => head,
-            Err(error) => return Err(reject(json_reason(&error), None, raw.clone())),
+            Err(error) => return Err(reject(json_reason(&error), None, None)),
         };
-        let id = match head.id.and_then(scalar) {
+        let named = head.id.and_then(scalar);
+        let series = self.series(&head, named.as_deref().unwrap_or("without id"));
+        let id = match named {
             Some(id) if id.len() <= MAX_ID => id,
-            Some(id) => return Err(reject("the id is too long".to_owned(), Some(printable(&id, MAX_ID)), raw.clone())),
-            None => return Err(reject("no id".to_owned(), None, raw.clone())),
+            Some(id) => return Err(reject("the id is too long".to_owned(), Some(printable(&id, MAX_ID)), series)),
+            None => return Err(reject("no id".to_owned(), None, series)),
         };
-        let series = head.shikimori_id.and_then(|value| {
+        let updated_at = head.updated_at.and_then(scalar).filter(|text| text.len() <= MAX_ID);
+        Ok(RawMaterial { id: MaterialId(id), series, updated_at, raw: raw.clone() })
+    }
+
+    fn series(&self, head: &Head<'_>, id: &str) -> Option<SeriesId> {
+        head.shikimori_id.and_then(|value| {
             let text = scalar(value);
             let series = text.as_deref().and_then(|text| text.parse::<SeriesId>().ok());
             // Blank is a way to say none; anything else that is no id is worth a line in the report.
             if series.is_none() && (text.is_some() || !is_blank(value)) {
+                let id = printable(id, MAX_ID);
                 self.drift.add(ROOT, DriftKind::WrongType, "material.shikimori_id".to_owned(), 1, &id);
             }
             series
-        });
-        let updated_at = head.updated_at.and_then(scalar).filter(|text| text.len() <= MAX_ID);
-        let id = MaterialId(id);
-        Ok(RawMaterial { id, series, updated_at, raw: raw.clone() })
+        })
     }
 }
 

@@ -80,6 +80,8 @@ pub struct Rejected {
     pub reason: String,
     /// Its id, when it has one.
     pub id: Option<String>,
+    /// The title it belongs to, when it names one: that title cannot be seen whole.
+    pub series: Option<SeriesId>,
     /// Its JSON, byte for byte.
     pub raw: Bytes,
 }

@@ -45,6 +45,7 @@ impl Kodik {
         rejected.extend(strangers.into_iter().map(|material| Rejected {
             reason: format!("found for {id}, but carries another Shikimori id"),
             id: Some(material.id.0),
+            series: material.series,
             raw: material.raw,
         }));
         Ok(Found { materials, rejected, maybe_truncated })

@@ -58,7 +58,10 @@ impl Landing {
                 connection
                     .execute("UPDATE listing SET finished = 1, cursor = NULL WHERE generation = ?1", [generation])?;
                 connection.execute("DELETE FROM material WHERE generation < ?1", [generation])?;
-                connection.execute("DELETE FROM rejected WHERE generation < ?1", [generation])?;
+                connection.execute(
+                    "DELETE FROM rejected WHERE run_id IN (SELECT run_id FROM listing WHERE generation < ?1)",
+                    [generation],
+                )?;
                 connection.execute("DELETE FROM listing WHERE generation < ?1", [generation])?;
                 Ok(())
             })
@@ -121,20 +124,39 @@ impl Landing {
             .await
     }
 
-    /// List items of a listing that could not be read, in the source's order.
-    pub async fn rejected(&self, generation: u64) -> Result<Vec<RejectedMaterial>, StoreError> {
+    /// List items of a run that could not be read and belong to no title that could: nothing else speaks of them.
+    pub async fn rejected(&self, run_id: &str) -> Result<Vec<RejectedMaterial>, StoreError> {
+        self.rejects(
+            run_id,
+            "SELECT page, id, series_id, reason, raw FROM rejected WHERE run_id = ?1 AND (series_id IS NULL OR NOT \
+             EXISTS (SELECT 1 FROM material WHERE material.series_id = rejected.series_id)) ORDER BY page, position",
+        )
+        .await
+    }
+
+    /// List items of a run that could not be read and belong to a title of which other items could.
+    pub async fn rejected_of_titles(&self, run_id: &str) -> Result<Vec<RejectedMaterial>, StoreError> {
+        self.rejects(
+            run_id,
+            "SELECT page, id, series_id, reason, raw FROM rejected WHERE run_id = ?1 AND series_id IS NOT NULL \
+             ORDER BY page, position",
+        )
+        .await
+    }
+
+    async fn rejects(&self, run_id: &str, sql: &'static str) -> Result<Vec<RejectedMaterial>, StoreError> {
+        let run_id = run_id.to_owned();
         self.database
             .read(move |connection| {
                 connection
-                    .prepare_cached(
-                        "SELECT page, id, reason, raw FROM rejected WHERE generation = ?1 ORDER BY page, position",
-                    )?
-                    .query_map([signed(generation)?], |row| {
+                    .prepare_cached(sql)?
+                    .query_map([run_id], |row| {
                         Ok(RejectedMaterial {
                             page: unsigned(row, 0)?,
                             id: row.get(1)?,
-                            reason: row.get(2)?,
-                            raw: row.get::<_, Vec<u8>>(3)?.into(),
+                            series: row.get::<_, Option<i64>>(2)?.and_then(|id| u64::try_from(id).ok()).map(SeriesId),
+                            reason: row.get(3)?,
+                            raw: row.get::<_, Vec<u8>>(4)?.into(),
                         })
                     })?
                     .collect()
@@ -161,12 +183,10 @@ fn position(row: &Row<'_>) -> rusqlite::Result<ListingPosition> {
 fn commit_page(connection: &Connection, generation: u64, page: &LandedPage) -> rusqlite::Result<()> {
     let (generation, number) = (signed(generation)?, signed(page.page)?);
     put_materials(connection, generation, number, &page.materials)?;
-    let mut insert = connection.prepare_cached(
-        "INSERT OR REPLACE INTO rejected (generation, page, position, id, reason, raw) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for (at, item) in (0_i64..).zip(&page.rejected) {
-        insert.execute(params![generation, number, at, item.id, item.reason, &item.raw[..]])?;
-    }
+    let run_id: String = connection
+        .prepare_cached("SELECT run_id FROM listing WHERE generation = ?1")?
+        .query_row([generation], |row| row.get(0))?;
+    put_rejected(connection, &run_id, number, &page.rejected)?;
     let total = page.total.map(signed).transpose()?;
     let moved = connection
         .prepare_cached(
@@ -196,6 +216,24 @@ pub(super) fn put_materials(
     for (at, item) in (0_i64..).zip(materials) {
         let series = item.series.map(|series| signed(series.0)).transpose()?;
         insert.execute(params![item.id.0, generation, page, at, series, item.updated_at, &item.raw[..]])?;
+    }
+    Ok(())
+}
+
+/// Keeps what could not be read; the same page again replaces it.
+pub(super) fn put_rejected(
+    connection: &Connection,
+    run_id: &str,
+    page: i64,
+    rejected: &[RejectedMaterial],
+) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO rejected (run_id, page, position, id, series_id, reason, raw) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for (at, item) in (0_i64..).zip(rejected) {
+        let series = item.series.map(|series| signed(series.0)).transpose()?;
+        insert.execute(params![run_id, page, at, item.id, series, item.reason, &item.raw[..]])?;
     }
     Ok(())
 }

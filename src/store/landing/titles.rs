@@ -4,8 +4,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::listing::{material, put_materials};
-use super::{CollectPosition, LandedMaterial, LandedMetadata, LandedOrigin, Landing, points};
+use super::listing::{material, put_materials, put_rejected};
+use super::{CollectPosition, LandedMaterial, LandedMetadata, LandedOrigin, Landing, RejectedMaterial, points};
 use crate::model::{SeriesId, SkipReason};
 use crate::store::StoreError;
 use crate::store::sqlite::{CrashPoints, signed, unsigned};
@@ -146,11 +146,12 @@ impl Landing {
             .await
     }
 
-    /// Adds titles that the run has to visit and moves its position, in one transaction.
+    /// Adds titles that the run has to visit, keeps what could not be read, and moves the position, in one transaction.
     pub async fn commit_pending(
         &self,
         run_id: &str,
         series: Vec<SeriesId>,
+        rejected: Vec<RejectedMaterial>,
         position: CollectPosition,
     ) -> Result<(), StoreError> {
         let run_id = run_id.to_owned();
@@ -161,6 +162,7 @@ impl Landing {
                 for id in &series {
                     insert.execute(params![run_id, signed(id.0)?])?;
                 }
+                put_rejected(connection, &run_id, signed(position.page)?, &rejected)?;
                 connection
                     .prepare_cached(
                         "INSERT OR REPLACE INTO collection (run_id, page, cursor, finished, mark) \
@@ -230,6 +232,10 @@ impl Landing {
         self.database
             .write(PENDING, move |connection| {
                 connection.execute("DELETE FROM pending WHERE run_id <> ?1", [&run_id])?;
+                connection.execute(
+                    "DELETE FROM rejected WHERE run_id <> ?1 AND run_id NOT IN (SELECT run_id FROM listing)",
+                    [&run_id],
+                )?;
                 connection.execute("DELETE FROM collection WHERE run_id <> ?1", [&run_id]).map(drop)
             })
             .await

@@ -43,6 +43,8 @@ pub struct RejectedMaterial {
     pub page: u64,
     /// Its id, if that much was readable.
     pub id: Option<String>,
+    /// The title it belongs to, if that much was readable.
+    pub series: Option<SeriesId>,
     /// What is wrong.
     pub reason: String,
     /// Its bytes.

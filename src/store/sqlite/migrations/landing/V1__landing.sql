@@ -24,14 +24,16 @@ CREATE TABLE material (
 CREATE INDEX material_by_series ON material (series_id);
 CREATE INDEX material_by_generation ON material (generation);
 
+-- List items that could not be read; kept for the run that listed them.
 CREATE TABLE rejected (
-    generation INTEGER NOT NULL,
+    run_id     TEXT    NOT NULL,
     page       INTEGER NOT NULL,
     position   INTEGER NOT NULL,
     id         TEXT,
+    series_id  INTEGER,
     reason     TEXT    NOT NULL,
     raw        BLOB    NOT NULL,
-    PRIMARY KEY (generation, page, position)
+    PRIMARY KEY (run_id, page, position)
 );
 
 CREATE TABLE metadata (
