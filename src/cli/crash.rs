@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::messages;
+
 /// `name=n`, n from 1.
 const VARIABLE: &str = "PARSER_CRASH_AT";
 
@@ -15,7 +17,7 @@ pub(super) fn install() {
     let armed = wanted.split_once('=').and_then(|(name, hit)| Some((name, hit.parse().ok()?)));
     let result = armed.ok_or_else(|| "not `name=n`".to_owned()).and_then(|(name, hit)| arm(name, hit));
     if let Err(reason) = result {
-        eprintln!("warning: {VARIABLE} `{wanted}`: {reason}");
+        messages::error(&format!("{VARIABLE} `{wanted}`: {reason}"), None);
     }
 }
 

@@ -27,7 +27,8 @@ impl Crawl<'_> {
         let mut walked_again = false;
         let mut materials = self.landing.material_count_of(position.generation).await?;
         if position.page > u64::from(run.last_page) {
-            let newest = self.landing.newest_update(position.generation).await?;
+            let times = self.landing.updates_after(position.generation, run.last_page.into()).await?;
+            let newest = newest_of(times.iter().map(String::as_str), Timestamp::now());
             self.catch_up(run, position.page, position.cursor.clone(), newest).await?;
         }
         self.progress.phase(PhaseKind::Listing, materials, position.total);
@@ -151,11 +152,11 @@ pub(super) fn plausible(text: &str, now: Timestamp) -> Option<Timestamp> {
 
 /// The newest plausible `updated_at` of a page.
 pub(super) fn newest(page: &ListPage, now: Timestamp) -> Option<String> {
-    let dated = page.materials.iter().filter_map(|material| {
-        let text = material.updated_at.as_deref()?;
-        Some((plausible(text, now)?, text))
-    });
-    dated.max().map(|(_, text)| text.to_owned())
+    newest_of(page.materials.iter().filter_map(|material| material.updated_at.as_deref()), now)
+}
+
+fn newest_of<'a>(times: impl Iterator<Item = &'a str>, now: Timestamp) -> Option<String> {
+    times.filter_map(|text| Some((plausible(text, now)?, text))).max().map(|(_, text)| text.to_owned())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parser::sandbox::{LoggedRequest, Service};
 use serde_json::Value;
@@ -13,8 +14,6 @@ use crate::harness::{
 
 /// Three pages of materials, two batches of metadata.
 const TITLES: u64 = 70;
-/// Titles in flight: the default.
-const IN_FLIGHT: u64 = 4;
 
 /// Every point that a full run into an embedded catalogue passes, and the passings at which it is killed.
 const POINTS: &[(&str, &[u32])] = &[
@@ -45,14 +44,14 @@ const POINTS: &[(&str, &[u32])] = &[
     ("catalogue.before_commit", &[1, 69]),
     ("catalogue.after_commit", &[1, 30]),
     ("crawl.title.loaded", &[1, 50]),
-    ("checkpoint.mark.before_ledger", &[1, 10]),
-    ("checkpoint.ledger.sync", &[1, 10]),
-    ("checkpoint.mark.after_ledger", &[1, 10]),
-    ("atomic_file.before_write", &[1, 6, 20]),
+    ("checkpoint.mark.before_ledger", &[1, 2]),
+    ("checkpoint.ledger.sync", &[1, 2]),
+    ("checkpoint.mark.after_ledger", &[1, 2]),
+    ("atomic_file.before_write", &[1, 6]),
     ("atomic_file.sync", &[7]),
-    ("atomic_file.before_rename", &[8, 20]),
-    ("atomic_file.after_rename", &[9, 20]),
-    ("checkpoint.mark.after_state", &[1, 20]),
+    ("atomic_file.before_rename", &[8]),
+    ("atomic_file.after_rename", &[2, 9]),
+    ("checkpoint.mark.after_state", &[1, 8]),
     ("crawl.title.marked", &[1, 70]),
     ("checkpoint.finish.before", &[1]),
     ("checkpoint.finish.after", &[1]),
@@ -165,8 +164,6 @@ impl Whole {
             return true;
         }
         self.assert_nothing_again(&before, &sandbox.log().entries()[seen..], moments);
-        let again = summary["titles"]["unchanged"].as_u64().unwrap();
-        assert!(again <= IN_FLIGHT, "{moments:?}: {again} titles were loaded again");
         assert_eq!(
             summary["titles"]["extracted"],
             TITLES - before.done.len() as u64,
@@ -235,20 +232,23 @@ fn killed_at_every_crash_point() {
 fn killed_at_random_moments() {
     let whole = Whole::run();
     let mut random = numbers(20);
-    let moments: Vec<_> = (0..10)
-        .map(|nth| match nth % 3 {
+    let killed = AtomicUsize::new(0);
+    // A process that ends before its time has come was not killed: then another one has to be.
+    for _ in 0..10 {
+        let moments = [(); 4].map(|()| match random(2) {
             0 => Moment::Asked(1 + random(5)),
-            _ => Moment::Marked(1 + random(55)),
-        })
-        .collect();
-    let killed = std::sync::atomic::AtomicUsize::new(0);
-    side_by_side(&moments, |moment| {
-        if whole.survives(&[*moment]) {
-            killed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            _ => Moment::Marked(1 + random(40)),
+        });
+        side_by_side(&moments, |moment| {
+            if whole.survives(&[*moment]) {
+                killed.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        if killed.load(Ordering::Relaxed) >= 8 {
+            return;
         }
-    });
-    let killed = killed.into_inner();
-    assert!(killed >= 6, "only {killed} were alive when they were to be killed");
+    }
+    panic!("only {killed:?} were alive when they were to be killed");
 }
 
 /// Numbers below a bound, the same in every run of the test (xorshift).
@@ -273,17 +273,18 @@ fn killed_again_and_again() {
             Point("landing.finish.after_commit", 1),
             Point("crawl.metadata.landed", 1),
             Point("crawl.title.loaded", 9),
-            Point("checkpoint.mark.after_ledger", 5),
             Point("catalogue.after_commit", 10),
+            Point("checkpoint.mark.after_ledger", 1),
             Point("checkpoint.finish.before", 1),
         ],
         &[
-            Point("landing.page.after_commit", 2),
-            Point("landing.page.after_commit", 2),
-            Point("crawl.title.marked", 15),
-            Point("crawl.title.marked", 15),
-            Point("crawl.title.marked", 15),
-            Point("atomic_file.after_rename", 2),
+            Point("landing.page.after_commit", 1),
+            Point("landing.page.after_commit", 1),
+            Point("crawl.title.loaded", 20),
+            Point("checkpoint.mark.before_ledger", 1),
+            Point("catalogue.before_commit", 30),
+            Point("checkpoint.mark.after_ledger", 1),
+            Point("checkpoint.finish.before", 1),
         ],
     ];
     side_by_side(lives, |moments| {

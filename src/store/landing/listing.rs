@@ -89,13 +89,16 @@ impl Landing {
             .await
     }
 
-    /// The latest `updated_at` that this listing has landed; RFC 3339 in UTC sorts as text.
-    pub async fn newest_update(&self, generation: u64) -> Result<Option<String>, StoreError> {
+    /// `updated_at` of everything that this listing has landed after `page`.
+    pub async fn updates_after(&self, generation: u64, page: u64) -> Result<Vec<String>, StoreError> {
         self.database
             .read(move |connection| {
                 connection
-                    .prepare_cached("SELECT max(updated_at) FROM material WHERE generation = ?1")?
-                    .query_row([signed(generation)?], |row| row.get(0))
+                    .prepare_cached(
+                        "SELECT updated_at FROM material WHERE generation = ?1 AND page > ?2 AND updated_at IS NOT NULL",
+                    )?
+                    .query_map([signed(generation)?, signed(page)?], |row| row.get(0))?
+                    .collect()
             })
             .await
     }
