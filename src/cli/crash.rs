@@ -15,7 +15,7 @@ pub(super) fn install() {
     let armed = wanted.split_once('=').and_then(|(name, hit)| Some((name, hit.parse().ok()?)));
     let result = armed.ok_or_else(|| "not `name=n`".to_owned()).and_then(|(name, hit)| arm(name, hit));
     if let Err(reason) = result {
-        eprintln!("warning: {VARIABLE} `{wanted}`: {reason}");
+        super::messages::say(&format!("warning: {VARIABLE} `{wanted}`: {reason}"));
     }
 }
 
