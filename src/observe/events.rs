@@ -94,7 +94,6 @@ pub fn run_ended(mode: &str, end: &'static str, elapsed: Duration) {
     // For an alert on a cron job that has not run.
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into a double exactly")]
     gauge!("parser_crawl_last_run_timestamp_seconds").set(jiff::Timestamp::now().as_second() as f64);
-    info!(mode, end, elapsed_ms = elapsed.as_millis(), "run ended");
     info!(mode, end, elapsed_ms = millis(elapsed), "run ended");
 }
 

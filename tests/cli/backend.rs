@@ -19,7 +19,6 @@ pub(crate) struct Call {
     /// `anime`, `episodes`, `video`.
     pub(crate) kind: String,
     pub(crate) body: Value,
-    pub(crate) status: u16,
 }
 
 type Rule = Box<dyn FnMut(&str, &Value) -> Option<(u16, Value)> + Send>;
@@ -140,7 +139,7 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, uri: Uri, headers: Heade
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let kind = uri.path().strip_prefix("/api/v1/internal/import/").unwrap_or_default().to_owned();
     let (status, reply) = inner.answer(&kind, &headers, &body);
-    inner.calls.push(Call { kind, body, status });
+    inner.calls.push(Call { kind, body });
     (StatusCode::from_u16(status).expect("a status"), axum::Json(reply)).into_response()
 }
 

@@ -67,7 +67,7 @@ fn a_backend_that_stays_away_stops_the_run_resumably() {
 
 #[test]
 fn kodik_that_comes_back_is_listed_to_the_end() {
-    let mut world = slow_world(800);
+    let mut world = slow_world(300);
     world.set("BREAKER_GIVE_UP_SECONDS", "60");
     let mut running = world.spawn(&["run", "--mode", "full"]);
     world.wait_for("two pages", &mut running, |world| world.asked(Service::Kodik) >= 2);
@@ -81,7 +81,7 @@ fn kodik_that_comes_back_is_listed_to_the_end() {
 
 #[test]
 fn shikimori_that_comes_back_is_asked_to_the_end() {
-    let mut world = slow_world(800);
+    let mut world = slow_world(300);
     world.set("BREAKER_GIVE_UP_SECONDS", "60");
     let mut running = world.spawn(&["run", "--mode", "full"]);
     world.wait_for("metadata", &mut running, |world| world.asked(Service::Shikimori) >= 2);
@@ -95,7 +95,7 @@ fn shikimori_that_comes_back_is_asked_to_the_end() {
 
 #[test]
 fn a_source_that_stays_away_stops_the_run_resumably() {
-    let world = slow_world(800);
+    let world = slow_world(300);
     let mut running = world.spawn(&["run", "--mode", "full"]);
     world.wait_for("two pages", &mut running, |world| world.asked(Service::Kodik) >= 2);
     world.sandbox.set_down(Service::Kodik, true);
@@ -107,7 +107,7 @@ fn a_source_that_stays_away_stops_the_run_resumably() {
 
 #[test]
 fn a_token_revoked_in_the_middle_stops_the_run_and_keeps_what_is_done() {
-    let world = slow_world(800);
+    let world = slow_world(300);
     let mut running = world.spawn(&["run", "--mode", "full"]);
     world.wait_for("three pages", &mut running, |world| world.asked(Service::Kodik) >= 3);
     world.sandbox.revoke_token(true);

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use parser::sandbox::{Sandbox, SandboxOptions, Service, Titles};
@@ -31,7 +32,11 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     outputs: TempDir,
     env: BTreeMap<String, OsString>,
+    titles: Titles,
 }
+
+/// Clean catalogues by what was served: every test would make the same.
+static CLEAN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
 
 impl World {
     /// The hand-written catalogue without limits.
@@ -120,11 +125,15 @@ impl World {
 
     /// What a run without any trouble makes of the same sources.
     pub(crate) fn clean_catalogue(&self) -> String {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut command = self.command(&["run", "--mode", "full"]);
-        command.env("STATE_PATH", folder.path().join("state")).env_remove("BACKEND_BASE_URL");
-        Running::start(command).wait().expect(0);
-        dump(&folder.path().join("state/catalog.db"))
+        let key = format!("{:?}", self.titles);
+        if let Some(known) = CLEAN.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known.clone();
+        }
+        let world = Self::with(&SandboxOptions { titles: self.titles, ..SandboxOptions::default() });
+        world.full(0);
+        let catalogue = world.catalogue();
+        CLEAN.lock().unwrap_or_else(PoisonError::into_inner).insert(key, catalogue.clone());
+        catalogue
     }
 
     /// One text from the catalogue.
