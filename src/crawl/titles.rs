@@ -32,7 +32,11 @@ use super::{Crawl, CrawlError, FailureLine, FailureStreak, Flow, PhaseKind, Stop
 const GRACE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Loaded titles that may wait for the disk; more make loading wait.
-const MARKS: usize = 64;
+const MARKS: usize = 24;
+
+/// Titles that load into the embedded catalogue at the same time: they cost nobody anything, and share its commits.
+/// All of them may be loaded again after a kill.
+const EMBEDDED: usize = 24;
 
 /// Ids read from the landing at once.
 const PAGE: u32 = 500;
@@ -127,7 +131,7 @@ impl Crawl<'_> {
     fn in_flight(&self, run: &RunState) -> usize {
         let local = matches!(self.loader, Loader::Embedded(_)) && Self::view(run) == View::Landed;
         if local && !self.options.fetch_characters {
-            self.options.concurrency.max(BATCH)
+            self.options.concurrency.max(EMBEDDED)
         } else {
             self.options.concurrency
         }

@@ -52,8 +52,8 @@ impl World {
     pub(crate) fn with(options: &SandboxOptions) -> Self {
         let sandbox = Sandbox::start(options).expect("the sandbox starts");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut world =
-            Self { folder, outputs: tempfile::tempdir().expect("a temporary folder"), env: BTreeMap::new(), sandbox };
+        let outputs = tempfile::tempdir().expect("a temporary folder");
+        let mut world = Self { folder, outputs, env: BTreeMap::new(), sandbox, titles: options.titles };
         world.set("KODIK_BASE_URL", world.sandbox.kodik_url());
         world.set("SHIKIMORI_BASE_URL", world.sandbox.shikimori_url());
         world.set("KODIK_API_TOKEN", world.sandbox.token());

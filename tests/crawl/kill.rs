@@ -14,6 +14,8 @@ use crate::harness::{
 
 /// Three pages of materials, two batches of metadata.
 const TITLES: u64 = 70;
+/// Titles in flight with the embedded catalogue: 24 that load and 24 that wait for the disk.
+const IN_FLIGHT: u64 = 48;
 
 /// Every point that a full run into an embedded catalogue passes, and the passings at which it is killed.
 const POINTS: &[(&str, &[u32])] = &[
@@ -140,6 +142,8 @@ impl Whole {
                 }
             }
             self.assert_nothing_again(&before, &sandbox.log().entries()[seen..], moments);
+            let again = summary["titles"]["unchanged"].as_u64().unwrap();
+            assert!(again <= IN_FLIGHT, "{moments:?}: {again} titles were loaded again");
         }
         let before = Before::look(&state);
         let seen = sandbox.log().entries().len();
