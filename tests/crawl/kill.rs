@@ -14,8 +14,6 @@ use crate::harness::{
 
 /// Three pages of materials, two batches of metadata.
 const TITLES: u64 = 70;
-/// Titles in flight with the embedded catalogue: 24 that load and 24 that wait for the disk.
-const IN_FLIGHT: u64 = 48;
 
 /// Every point that a full run into an embedded catalogue passes, and the passings at which it is killed.
 const POINTS: &[(&str, &[u32])] = &[
