@@ -11,27 +11,27 @@ use crate::process::Helper;
 use crate::report;
 
 /// Makes this program a backend.
-pub const FLAG: &str = "--serve-backend";
+pub(crate) const FLAG: &str = "--serve-backend";
 
 const BODY: &str = r#"{"success":true,"message":"imported","errors":null}"#;
 
 /// A running backend.
 #[derive(Debug)]
-pub struct Backend {
+pub(crate) struct Backend {
     _helper: Helper,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Backend {
     /// Starts one as a process of its own.
-    pub fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start() -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         let (helper, url) = Helper::start(command.arg(FLAG), |line| Some(line.trim().to_owned()))?;
         Ok(Self { _helper: helper, url })
     }
 
     /// POSTs taken so far.
-    pub fn posts(&self) -> anyhow::Result<u64> {
+    pub(crate) fn posts(&self) -> anyhow::Result<u64> {
         use std::io::{Read as _, Write as _};
 
         let mut stream = std::net::TcpStream::connect(self.url.trim_start_matches("http://"))?;
@@ -44,7 +44,7 @@ impl Backend {
 }
 
 /// Serves until the process is killed.
-pub fn serve() -> anyhow::Result<()> {
+pub(crate) fn serve() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 cargo bench --bench end_to_end -- [SCENARIO…] [--titles N] [--runs N] [--bin PATH]
 
 scenarios (default: all)
@@ -21,7 +21,7 @@ scenarios (default: all)
 
 /// Something to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scenario {
+pub(crate) enum Scenario {
     Embedded,
     Contract,
     Limits,
@@ -30,18 +30,18 @@ pub enum Scenario {
 }
 
 #[derive(Debug)]
-pub struct Options {
-    pub scenarios: Vec<Scenario>,
-    pub titles: u64,
-    pub runs: usize,
-    pub help: bool,
+pub(crate) struct Options {
+    pub(crate) scenarios: Vec<Scenario>,
+    pub(crate) titles: u64,
+    pub(crate) runs: usize,
+    pub(crate) help: bool,
     /// This process is the backend of another one.
-    pub serve_backend: bool,
+    pub(crate) serve_backend: bool,
     bin: Option<PathBuf>,
 }
 
 impl Options {
-    pub fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let mut options =
             Self { scenarios: Vec::new(), titles: 10_000, runs: 3, help: false, serve_backend: false, bin: None };
         while let Some(argument) = arguments.next() {
@@ -72,7 +72,7 @@ impl Options {
 
     /// The program to measure. Cargo has built one beside this benchmark, but with the tests' crash points in it: what
     /// is measured is what is shipped.
-    pub fn parser(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn parser(&self) -> anyhow::Result<PathBuf> {
         if let Some(bin) = &self.bin {
             return bin.canonicalize().with_context(|| format!("no program at `{}`", bin.display()));
         }

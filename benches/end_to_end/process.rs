@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 
 /// A helper process that ends with this value.
 #[derive(Debug)]
-pub struct Helper(Child);
+pub(crate) struct Helper(Child);
 
 impl Drop for Helper {
     fn drop(&mut self) {
@@ -23,7 +23,7 @@ impl Drop for Helper {
 
 impl Helper {
     /// Starts it and returns the first line of its output that `wanted` accepts.
-    pub fn start<T>(command: &mut Command, wanted: impl Fn(&str) -> Option<T>) -> anyhow::Result<(Self, T)> {
+    pub(crate) fn start<T>(command: &mut Command, wanted: impl Fn(&str) -> Option<T>) -> anyhow::Result<(Self, T)> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut helper = Self(child);
         let output = helper.0.stdout.take().context("no output")?;
@@ -38,17 +38,17 @@ impl Helper {
 
 /// What a process cost.
 #[derive(Debug, Clone, Default)]
-pub struct Cost {
-    pub wall: Duration,
+pub(crate) struct Cost {
+    pub(crate) wall: Duration,
     /// User and system time of all its threads.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Of it, system time.
-    pub system: Duration,
+    pub(crate) system: Duration,
     /// Largest resident set, bytes.
-    pub peak: u64,
+    pub(crate) peak: u64,
     /// Resident set at a tenth, two tenths … of the way, bytes.
-    pub memory: Vec<u64>,
-    pub output: String,
+    pub(crate) memory: Vec<u64>,
+    pub(crate) output: String,
 }
 
 /// Time between two looks at a process.
@@ -58,7 +58,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const TICK: Duration = Duration::from_millis(10);
 
 /// Runs a command to its end; it must succeed.
-pub fn measure(command: &mut Command, log: &Path) -> anyhow::Result<Cost> {
+pub(crate) fn measure(command: &mut Command, log: &Path) -> anyhow::Result<Cost> {
     let log_file = fs::File::create(log)?;
     let started = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file).spawn()?;
@@ -89,7 +89,7 @@ pub fn measure(command: &mut Command, log: &Path) -> anyhow::Result<Cost> {
 }
 
 /// User and system time of this process.
-pub fn own_cpu() -> anyhow::Result<Duration> {
+pub(crate) fn own_cpu() -> anyhow::Result<Duration> {
     let (_, user, system) = times("/proc/self")?;
     Ok(user + system)
 }
@@ -101,7 +101,7 @@ fn times(folder: &str) -> anyhow::Result<(char, Duration, Duration)> {
     let rest = stat.rsplit_once(") ").context("unreadable stat")?.1;
     let mut fields = rest.split(' ');
     let state = fields.next().and_then(|state| state.chars().next()).context("no state")?;
-    let mut ticks = fields.skip(10).map(|field| field.parse::<u32>());
+    let mut ticks = fields.skip(10).map(str::parse::<u32>);
     let mut next = || anyhow::Ok(TICK * ticks.next().context("no time")??);
     Ok((state, next()?, next()?))
 }

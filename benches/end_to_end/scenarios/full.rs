@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::options::{Options, Scenario};
 use crate::report::{figure, float, line, mebibytes, milliseconds};
 
-pub fn run(parser: &Path, scenario: Scenario, options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(parser: &Path, scenario: Scenario, options: &Options) -> anyhow::Result<()> {
     let titles = options.titles;
     let (name, goal) = if scenario == Scenario::Contract { ("contract", 1.5) } else { ("embedded", 0.5) };
     let sources = Sources::start(parser, titles, "off")?;

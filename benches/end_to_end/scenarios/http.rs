@@ -14,7 +14,7 @@ use crate::report::{figure, float, line};
 const REQUESTS: u32 = 50_000;
 const IN_FLIGHT: usize = 8;
 
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let (mut rates, mut costs) = (Vec::new(), Vec::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for _ in 0..options.runs {
@@ -23,7 +23,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let (started, cpu) = (Instant::now(), own_cpu()?);
         runtime.block_on(send(&service))?;
         rates.push(f64::from(REQUESTS) / started.elapsed().as_secs_f64());
-        costs.push((own_cpu()? - cpu).as_secs_f64() * 1e6 / float(REQUESTS.into()));
+        costs.push(own_cpu()?.saturating_sub(cpu).as_secs_f64() * 1e6 / float(REQUESTS.into()));
     }
     line(&format!("http: {REQUESTS} POSTs of 300 bytes, {IN_FLIGHT} in flight"));
     figure("  requests a second", rates, "1/s", None);

@@ -14,7 +14,7 @@ const TITLES: u64 = 1000;
 const KODIK: f64 = 5.0;
 const SHIKIMORI: f64 = 90.0 / 60.0;
 
-pub fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     let sources = Sources::start(parser, TITLES, "off")?;
     let (mut ratios, mut last) = (Vec::new(), String::new());
     for _ in 0..options.runs {

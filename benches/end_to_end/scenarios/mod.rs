@@ -1,9 +1,9 @@
 //! What is measured, one file each, and what all of them need.
 
-pub mod full;
-pub mod http;
-pub mod limits;
-pub mod startup;
+pub(crate) mod full;
+pub(crate) mod http;
+pub(crate) mod limits;
+pub(crate) mod startup;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,13 +12,13 @@ use crate::process::{Cost, Helper, measure};
 
 /// The two sources as a process of their own.
 #[derive(Debug)]
-pub struct Sources {
+pub(crate) struct Sources {
     _helper: Helper,
     settings: Vec<(String, String)>,
 }
 
 impl Sources {
-    pub fn start(parser: &Path, titles: u64, limits: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(parser: &Path, titles: u64, limits: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(parser);
         command.args(["sandbox", "--listen", "127.0.0.1:0", "--limits", limits, "--titles", &titles.to_string()]);
         command.current_dir(scratch()?);
@@ -30,7 +30,7 @@ impl Sources {
     }
 
     /// `parser run --mode full` on these sources with a fresh state; its figures and its summary.
-    pub fn crawl(
+    pub(crate) fn crawl(
         &self,
         parser: &Path,
         state: &Path,
@@ -51,11 +51,11 @@ impl Sources {
 }
 
 /// No limit anywhere.
-pub const UNLIMITED: &[(&str, &str)] =
+pub(crate) const UNLIMITED: &[(&str, &str)] =
     &[("KODIK_RATE_LIMIT_RPS", "0"), ("SHIKIMORI_RATE_LIMIT_RPS", "0"), ("SHIKIMORI_RATE_LIMIT_RPM", "0")];
 
 /// A folder on a real disk, below the build's.
-pub fn scratch() -> std::io::Result<PathBuf> {
+pub(crate) fn scratch() -> std::io::Result<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("end_to_end");
     std::fs::create_dir_all(&folder)?;
     Ok(folder)

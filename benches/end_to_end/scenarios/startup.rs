@@ -13,7 +13,7 @@ use crate::report::{figure, line, mebibytes, milliseconds};
 
 const TITLES: u64 = 100_000;
 
-pub fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     let state = scratch()?.join("startup");
     if state.exists() {
         std::fs::remove_dir_all(&state)?;
