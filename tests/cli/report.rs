@@ -169,10 +169,9 @@ fn a_material_that_cannot_be_read_is_counted_as_failed() {
     let world = World::new();
     world.full(0);
     let landing = rusqlite::Connection::open(world.state().join("landing.db")).unwrap();
-    let generation: i64 = landing.query_row("SELECT max(generation) FROM listing", [], |row| row.get(0)).unwrap();
-    landing
-        .execute("INSERT INTO rejected VALUES (?1, 1, 999, 'serial-1', 'no id', CAST('{}' AS BLOB))", [generation])
-        .unwrap();
+    let broken = "INSERT INTO rejected (run_id, page, position, id, reason, raw) \
+                  SELECT run_id, 1, 999, 'serial-1', 'no id', CAST('{}' AS BLOB) FROM listing";
+    assert_eq!(landing.execute(broken, []).unwrap(), 1);
     drop(landing);
     let ran = world.run(&["run", "--mode", "full", "--from-landing"]).expect(1);
     assert!(ran.stderr.contains("failed: material serial-1: no id"), "{ran}");
