@@ -166,6 +166,22 @@ pub fn serving_failed(route: &str, reason: &str, trace_id: &str) {
     error!(route, reason, trace_id, "request failed");
 }
 
+/// A request is worked on, until the guard is dropped.
+pub fn request_in_flight() -> InFlight {
+    gauge!("parser_server_requests_in_flight").increment(1.0);
+    InFlight(())
+}
+
+/// See [`request_in_flight`].
+#[derive(Debug)]
+pub struct InFlight(());
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!("parser_server_requests_in_flight").decrement(1.0);
+    }
+}
+
 /// A request was not what its route asks for; the client was not told which field.
 pub fn request_refused(route: &str, reason: &str, trace_id: &str) {
     warn!(route, reason, trace_id, "request refused");

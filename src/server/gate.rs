@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::answer::Refusal;
 use super::app::Shared;
+use crate::observe::events;
 
 /// The contract's header.
 const INTERNAL_TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
@@ -26,6 +27,7 @@ pub(super) async fn bounded(State(shared): State<Shared>, request: Request, next
     let Ok(_place) = shared.places.try_acquire() else {
         return Refusal::busy("Too many requests at once", 1).into_response();
     };
+    let _counted = events::request_in_flight();
     match tokio::time::timeout(shared.limits.request_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::busy("Request timed out", 5).into_response(),
