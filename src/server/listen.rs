@@ -65,18 +65,14 @@ async fn accept(
     places: &Arc<Semaphore>,
 ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            // Answers are small and whole: waiting to fill a packet would only delay them.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer, place))
-        }
-        Err(_) => {
-            // Out of file descriptors, most likely: give the others time to end.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            None
-        }
-    }
+    let Ok((stream, peer)) = listener.accept().await else {
+        // Out of file descriptors, most likely: give the others time to end.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        return None;
+    };
+    // Answers are small and whole: waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    Some((stream, peer, place))
 }
 
 async fn connection(
