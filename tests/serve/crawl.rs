@@ -42,6 +42,21 @@ impl Crawler {
     }
 }
 
+/// The settings of a crawl into this server. Many at once, because each part waits for the disk.
+fn into(url: &str) -> [(&str, &str); 3] {
+    [("BACKEND_BASE_URL", url), ("INTERNAL_TOKEN", TOKEN), ("CONCURRENCY", "16")]
+}
+
+/// Titles at once may get the numbers of a shared slug in any order.
+fn without_slug_numbers(mut lines: Vec<Value>) -> Vec<Value> {
+    for line in &mut lines {
+        if let Some(slug) = line["slug"].as_str() {
+            line["slug"] = json!(slug.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-'));
+        }
+    }
+    lines
+}
+
 fn dump(path: &Path) -> Vec<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let text =
@@ -51,7 +66,7 @@ fn dump(path: &Path) -> Vec<Value> {
 
 /// What the contract carries of a catalogue.
 fn carried(path: &Path) -> Vec<Value> {
-    let mut lines: Vec<Value> = dump(path)
+    let mut lines: Vec<Value> = without_slug_numbers(dump(path))
         .into_iter()
         .filter_map(|line| {
             let keys: &[&str] = match line["table"].as_str().unwrap() {
@@ -94,7 +109,7 @@ fn a_crawl_into_the_server_equals_one_into_the_embedded_catalogue() {
     let served = Served::new();
     let crawler = Crawler::new();
     let url = format!("http://{}", served.address);
-    let backend = [("BACKEND_BASE_URL", url.as_str()), ("INTERNAL_TOKEN", TOKEN)];
+    let backend = into(&url);
     crawler.full(&backend);
     assert_eq!(served.one("SELECT count(*) FROM series"), TITLES);
     assert_eq!(served.get("/api/v1/anime?limit=1").header("x-total-count"), Some(TITLES));
@@ -112,6 +127,11 @@ fn a_crawl_into_the_server_equals_one_into_the_embedded_catalogue() {
     for (their, our) in theirs.iter().zip(&ours) {
         assert_eq!(their, our);
     }
+
+    // A catalogue that was built by parts becomes the same by whole titles.
+    let place = format!("sqlite:{}", served.catalogue().display());
+    Crawler::new().full(&[("DATABASE_URL", &place)]);
+    assert_eq!(without_slug_numbers(dump(&served.catalogue())), without_slug_numbers(dump(&own)));
 }
 
 #[test]
@@ -125,7 +145,7 @@ fn whole_titles_and_parts_of_them_share_their_rows() {
     // The same through the contract: not one row more, none changed.
     let twin = Crawler::new();
     let url = format!("http://{}", served.address);
-    twin.full(&[("BACKEND_BASE_URL", &url), ("INTERNAL_TOKEN", TOKEN)]);
+    twin.full(&into(&url));
     assert_eq!(dump(&catalogue), clean);
 
     // Somebody changes a title by the contract; the next whole import sees that and puts it right.
@@ -135,13 +155,4 @@ fn whole_titles_and_parts_of_them_share_their_rows() {
     assert_ne!(dump(&catalogue), clean);
     crawler.full(&[]);
     assert_eq!(dump(&catalogue), clean);
-
-    // The other way round: a catalogue that was built by parts becomes the same by whole titles.
-    let parts = Served::new();
-    let url = format!("http://{}", parts.address);
-    let third = Crawler::new();
-    third.full(&[("BACKEND_BASE_URL", &url), ("INTERNAL_TOKEN", TOKEN)]);
-    let place = format!("sqlite:{}", parts.catalogue().display());
-    Crawler::new().full(&[("DATABASE_URL", &place)]);
-    assert_eq!(dump(&parts.catalogue()), clean);
 }
