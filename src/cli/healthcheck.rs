@@ -10,8 +10,8 @@ use url::Url;
 use crate::config::{Layers, Needs, Settings};
 use crate::observe::Redactor;
 
-use super::complain;
 use super::exit::Exit;
+use super::{complain, messages};
 
 /// Nobody waits longer for a health check.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -36,17 +36,17 @@ pub(super) fn execute(args: &HealthcheckArgs, layers: &Layers) -> Exit {
         },
     };
     if url.scheme() != "http" || url.host().is_none() {
-        eprintln!("error: --url is not an http:// address");
+        messages::error("--url is not an http:// address", None);
         return Exit::Usage;
     }
     match ask(&url) {
         Ok(200) => Exit::Done,
         Ok(status) => {
-            eprintln!("unhealthy: status {status}");
+            messages::error(&format!("unhealthy: status {status}"), None);
             Exit::SomeFailed
         }
         Err(error) => {
-            eprintln!("unhealthy: {error}");
+            messages::error(&format!("unhealthy: {error}"), None);
             Exit::SomeFailed
         }
     }

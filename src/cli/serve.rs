@@ -16,7 +16,7 @@ use crate::server::{self, Obtained, Server, Token};
 
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{bars, complain};
+use super::{bars, complain, messages};
 
 /// `parser serve`.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            messages::error(&format!("cannot start: {error}"), None);
             return Exit::Usage;
         }
     };
@@ -73,7 +73,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         let mut signals = match Signals::install() {
             Ok(signals) => signals,
             Err(error) => {
-                eprintln!("error: cannot wait for signals: {error}");
+                messages::error(&format!("cannot wait for signals: {error}"), None);
                 return Exit::Usage;
             }
         };

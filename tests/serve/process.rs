@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
+use parser::store::catalogue::{CatalogueStore as _, SqliteCatalogue};
 use serde_json::json;
 
 use super::world::{ANIME, Served, TOKEN, anime, ask, command, connect, head, read_answer};
@@ -233,5 +234,26 @@ fn metrics_are_for_this_machine_and_for_the_token() {
         assert_eq!(metrics(&[proxied, ("X-Internal-Token", "guess")]).status, 403);
         assert_eq!(metrics(&[proxied, ("X-Internal-Token", TOKEN)]).status, 200);
         assert_eq!(metrics(&[proxied, ("Authorization", &format!("Bearer {TOKEN}"))]).status, 200);
+    }
+}
+
+#[test]
+fn whoever_opens_a_new_catalogue_at_once_finds_its_tables() {
+    const OPENERS: usize = 16;
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let barrier = std::sync::Barrier::new(OPENERS);
+        let ids: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+            let open = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                barrier.wait();
+                let store = runtime.block_on(SqliteCatalogue::open(&path)).unwrap();
+                store.store_id().to_owned()
+            };
+            let openers: Vec<_> = (0..OPENERS).map(|_| scope.spawn(open)).collect();
+            openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+        });
+        assert_eq!(ids.len(), 1);
     }
 }
