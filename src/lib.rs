@@ -12,5 +12,6 @@ pub mod load;
 pub mod model;
 pub mod observe;
 pub mod sandbox;
+pub mod server;
 pub mod store;
 pub mod transform;

@@ -8,11 +8,19 @@ const MAX_LENGTH: usize = 80;
 /// The slug a series would like to have: from the ASCII part of its title, else from the title transliterated, else
 /// from the first other name that gives one, else from its id. Never empty.
 pub fn slug(series: &Series) -> String {
-    std::iter::once(&series.title)
-        .chain(&series.alternative_titles)
+    slug_of(&series.title, &series.alternative_titles, &series.id.to_string())
+}
+
+/// The same from the parts; `id` is the source's.
+pub fn slug_of(title: &str, alternatives: &[String], id: &str) -> String {
+    std::iter::once(title)
+        .chain(alternatives.iter().map(String::as_str))
         .flat_map(|name| [ascii_slug(name), ascii_slug(&transliterate(name))])
         .find(|slug| !slug.is_empty())
-        .unwrap_or_else(|| format!("series-{}", series.id))
+        .unwrap_or_else(|| match ascii_slug(id) {
+            id if id.is_empty() => "series".to_owned(),
+            id => format!("series-{id}"),
+        })
 }
 
 /// Letters and digits in lower case, everything else as single dashes between them.
@@ -91,7 +99,7 @@ fn letter(c: char) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::slug;
+    use super::{slug, slug_of};
     use crate::model::{Series, SeriesId, Signals};
 
     fn named(title: &str, others: &[&str]) -> String {
@@ -118,5 +126,7 @@ mod tests {
         assert_eq!(named("86", &[]), "86");
         assert_eq!(named("!!!", &[]), "series-5114");
         assert!(named(&"long ".repeat(60), &[]).len() <= 80);
+        assert_eq!(slug_of("風", &[], "tt/0042"), "series-tt-0042");
+        assert_eq!(slug_of("風", &[], "風"), "series");
     }
 }

@@ -184,8 +184,8 @@ impl Plan {
             let data = VideoRow {
                 episode,
                 release: releases.get(&video.translation_id).copied(),
-                player_type: PLAYER_TYPE,
-                player_source: PLAYER_SOURCE,
+                player_type: PLAYER_TYPE.into(),
+                player_source: PLAYER_SOURCE.into(),
                 url: video.url.clone(),
                 priority: video.priority,
                 switch: before.map_or(Switch::On, |before| switch(before.disabled)),

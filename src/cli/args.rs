@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::healthcheck::HealthcheckArgs;
 use super::sandbox::SandboxArgs;
+use super::serve::ServeArgs;
 use super::state::StateCommand;
 use super::{exit, version};
 
@@ -46,6 +48,11 @@ pub enum Command {
     /// Check settings, state and every service; say what is wrong and how to mend it.
     #[command(after_help = exit::HELP)]
     Diagnose(DiagnoseArgs),
+    /// Serve the import API and the catalogue, on the embedded SQLite file.
+    #[command(after_help = exit::HELP)]
+    Serve(ServeArgs),
+    /// Ask a running server whether it is ready; exit 0 or 1.
+    Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.
     #[command(subcommand)]
     State(StateCommand),

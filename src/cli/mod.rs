@@ -5,9 +5,11 @@ mod bars;
 mod crash;
 mod diagnose;
 mod exit;
+pub mod healthcheck;
 mod messages;
 mod run;
 pub mod sandbox;
+pub mod serve;
 mod signals;
 pub mod state;
 mod summary;
@@ -68,6 +70,8 @@ fn execute(cli: Cli) -> Exit {
         Command::Run(args) => run::execute(&args, layers, &folder),
         Command::Diagnose(args) => diagnose::execute(&args, &layers, &folder),
         Command::State(command) => state_command(command, &layers, &folder),
+        Command::Serve(args) => serve::execute(&args, layers, &folder),
+        Command::Healthcheck(args) => healthcheck::execute(&args, &layers),
         Command::Sandbox(args) => sandbox_command(args),
         Command::Completions { shell } => {
             let mut out = Vec::new();

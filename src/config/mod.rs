@@ -12,5 +12,5 @@ pub use layers::{Layers, Origin};
 pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};
 pub use settings::{
     BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings, RateSettings,
-    Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
+    ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
 };

@@ -1,6 +1,7 @@
 //! Reads typed values out of the layers and collects every fault on the way.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -95,6 +96,16 @@ impl<'a> Reader<'a> {
         let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
         self.parsed(name, &format!("one of {}", names.join(", ")), |text| {
             choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+        })
+    }
+
+    /// An address and a port of this machine; `localhost` means IPv4's.
+    pub(super) fn listen(&mut self, name: &'static str) -> Option<SocketAddr> {
+        self.parsed(name, "an address with a port (`127.0.0.1:8000`, `[::]:8000`)", |text| {
+            match text.strip_prefix("localhost:") {
+                Some(port) => format!("127.0.0.1:{port}").parse().ok(),
+                None => text.parse().ok(),
+            }
         })
     }
 

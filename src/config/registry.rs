@@ -14,6 +14,8 @@ pub enum Section {
     Data,
     /// State, reports, logs.
     Output,
+    /// `parser serve`.
+    Server,
 }
 
 impl Section {
@@ -24,6 +26,7 @@ impl Section {
             Self::Limits => "Limits and patience",
             Self::Data => "Data",
             Self::Output => "State, reports, logs",
+            Self::Server => "The server (`parser serve`)",
         }
     }
 }
@@ -51,7 +54,7 @@ const fn secret(section: Section, name: &'static str, doc: &'static str) -> Sett
     Setting { name, default: "", secret: true, section, doc }
 }
 
-use Section::{Data, Limits, Output, Services};
+use Section::{Data, Limits, Output, Server, Services};
 
 /// Every setting, in the order in which they are shown.
 pub static SETTINGS: &[Setting] = &[
@@ -75,7 +78,11 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "Backend that receives the catalogue. Empty = the embedded one (see `DATABASE_URL`).",
     ),
-    secret(Services, "INTERNAL_TOKEN", "The backend's `X-Internal-Token`. Required with `BACKEND_BASE_URL`."),
+    secret(
+        Services,
+        "INTERNAL_TOKEN",
+        "The backend's `X-Internal-Token`. Required with `BACKEND_BASE_URL`; `parser serve` makes one if it is empty.",
+    ),
     setting(
         Services,
         "DATABASE_URL",
@@ -167,6 +174,27 @@ pub static SETTINGS: &[Setting] = &[
         "`error`, `warn`, `info`, `debug`, `trace`, or a filter (`info,parser::http=debug`).",
     ),
     setting(Output, "LOG_FORMAT", "text", "`text` or `json`, on standard error."),
+    setting(
+        Server,
+        "LISTEN",
+        "127.0.0.1:8000",
+        "Where `parser serve` listens (same as `--listen`). Beyond this machine only with an own `INTERNAL_TOKEN` of \
+         at least 32 characters.",
+    ),
+    setting(Server, "SERVER_MAX_BODY_MIB", "1", "Largest request body that is read."),
+    setting(Server, "SERVER_REQUEST_TIMEOUT_SECONDS", "30", "One request, from its head to its answer."),
+    setting(
+        Server,
+        "SERVER_MAX_REQUESTS",
+        "256",
+        "Requests that are worked on at once; more are told to come back (503, `Retry-After`).",
+    ),
+    setting(
+        Server,
+        "SERVER_SHUTDOWN_SECONDS",
+        "10",
+        "How long requests in flight may take to finish after SIGINT or SIGTERM.",
+    ),
 ];
 
 /// The text of `.env.example`.

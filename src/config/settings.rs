@@ -1,5 +1,6 @@
 //! The typed settings that the rest of the program sees.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub state: StateSettings,
     /// Reports and logs.
     pub output: OutputSettings,
+    /// `parser serve`.
+    pub server: ServerSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -161,6 +164,23 @@ pub struct OutputSettings {
     pub log_format: LogFormat,
 }
 
+/// `parser serve`.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// `X-Internal-Token`; `None` = one has to be made.
+    pub token: Option<SecretString>,
+    /// Bytes of a request body.
+    pub max_body: usize,
+    /// One request.
+    pub request_timeout: Duration,
+    /// Requests at once.
+    pub max_requests: usize,
+    /// How long requests in flight may take at the end.
+    pub shutdown: Duration,
+}
+
 /// Log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -217,8 +237,8 @@ impl Settings {
 
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
-        let backend = self.backend.as_ref().map(|backend| backend.token.clone());
-        self.kodik.token.iter().cloned().chain(backend).collect()
+        // The backend's token is the server's: one setting.
+        self.kodik.token.iter().chain(&self.server.token).cloned().collect()
     }
 }
 
@@ -260,7 +280,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
     let backend_url = reader.url("BACKEND_BASE_URL");
     let internal_token = reader.secret("INTERNAL_TOKEN");
     let backend_rate = unlimited(reader.rate("BACKEND_RATE_LIMIT_RPS").unwrap_or(0.0));
-    let backend = match (backend_url, internal_token) {
+    let backend = match (backend_url, internal_token.clone()) {
         (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate }),
         (Some(_), None) => {
             let hint = Some("it must equal the backend's own INTERNAL_TOKEN");
@@ -347,6 +367,14 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             log_format: reader
                 .choice("LOG_FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)])
                 .unwrap_or(LogFormat::Text),
+        },
+        server: ServerSettings {
+            listen: reader.listen("LISTEN")?,
+            token: internal_token,
+            max_body: usize::try_from(reader.number("SERVER_MAX_BODY_MIB", 1..=256)).unwrap_or(1) << 20,
+            request_timeout: reader.seconds("SERVER_REQUEST_TIMEOUT_SECONDS"),
+            max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
+            shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
         },
         shown: Settings::shown(reader.layers),
     })

@@ -1,9 +1,9 @@
-//! Every event the crawl reports: one function each, log line and metric together. Metric names live only here.
+//! Every event the crawl and the server report: one function each, log line and metric together. Metric names live only here.
 
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// One attempt ended with an answer.
 pub fn request_finished(service: &'static str, endpoint: &'static str, status: u16, elapsed: Duration) {
@@ -149,4 +149,61 @@ pub fn store_locked(reason: &str, delay: Duration) {
 /// A number also in JSON, where `u128` would become a text.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The server has answered a request. `route` is the pattern, not the address.
+pub fn request_served(method: &str, route: &str, status: u16, elapsed: Duration, trace_id: &str) {
+    counter!("parser_server_requests_total", "method" => method.to_owned(), "route" => route.to_owned(),
+        "status" => status.to_string())
+    .increment(1);
+    histogram!("parser_server_request_duration_seconds", "route" => route.to_owned()).record(elapsed.as_secs_f64());
+    debug!(method, route, status, elapsed_ms = elapsed.as_millis(), trace_id, "request served");
+}
+
+/// A request could not be served; the client was not told why, but has the trace id.
+pub fn serving_failed(route: &str, reason: &str, trace_id: &str) {
+    counter!("parser_server_failures_total", "route" => route.to_owned()).increment(1);
+    error!(route, reason, trace_id, "request failed");
+}
+
+/// A request is worked on, until the guard is dropped.
+pub fn request_in_flight() -> InFlight {
+    gauge!("parser_server_requests_in_flight").increment(1.0);
+    InFlight(())
+}
+
+/// See [`request_in_flight`].
+#[derive(Debug)]
+pub struct InFlight(());
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!("parser_server_requests_in_flight").decrement(1.0);
+    }
+}
+
+/// A request was not what its route asks for; the client was not told which field.
+pub fn request_refused(route: &str, reason: &str, trace_id: &str) {
+    warn!(route, reason, trace_id, "request refused");
+}
+
+/// A part of a title arrived. `kind`: `anime`, `episodes`, `video`; `outcome`: `created`, `updated`, `unchanged`,
+/// `partial`, `orphan`.
+pub fn part_imported(kind: &'static str, outcome: &'static str) {
+    counter!("parser_server_imports_total", "kind" => kind, "outcome" => outcome).increment(1);
+}
+
+/// The server accepts connections.
+pub fn server_started(address: std::net::SocketAddr) {
+    info!(%address, "serving");
+}
+
+/// The server stops: it accepts no more and finishes what is in flight.
+pub fn server_stopping(connections: usize) {
+    info!(connections, "stopping: finishing requests in flight");
+}
+
+/// The deadline passed; these connections were cut.
+pub fn server_cut(connections: usize) {
+    warn!(connections, "requests in flight did not finish in time and were cut");
 }

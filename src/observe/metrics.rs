@@ -50,6 +50,14 @@ impl Metrics {
         self.handle.as_ref().map(PrometheusHandle::render).unwrap_or_default()
     }
 
+    /// Folds what was recorded into the buckets, as rendering does. A long-lived process that nobody scrapes has to
+    /// call this now and then: until it is folded, every recorded duration takes memory.
+    pub fn fold(&self) {
+        if let Some(handle) = &self.handle {
+            handle.run_upkeep();
+        }
+    }
+
     /// Writes the text to a file, whole or not at all: the textfile collector must not read half of it.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! What an import changes, as plain data. Empty = nothing to write.
 
+use std::borrow::Cow;
+
 use crate::model::{
     Character, CharacterRole, EpisodeClass, MetadataOrigin, Series, TranslationId, TranslationKind, Writes,
 };
@@ -85,6 +87,8 @@ pub enum RowRef {
 pub enum Switch {
     /// Visible.
     On,
+    /// Not offered now; comes back when it is offered again.
+    Off,
     /// Stays as a person left it.
     Disabled,
 }
@@ -149,9 +153,9 @@ pub struct VideoRow {
     /// In which release.
     pub release: Option<RowRef>,
     /// `iframe`.
-    pub player_type: &'static str,
+    pub player_type: Cow<'static, str>,
     /// `kodik`.
-    pub player_source: &'static str,
+    pub player_source: Cow<'static, str>,
     /// Link.
     pub url: String,
     /// Priority.

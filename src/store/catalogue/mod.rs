@@ -4,9 +4,11 @@
 //! above it, by a pure function that the store calls between the two inside one transaction. So two imports of one
 //! title can never interleave, on any engine.
 
+mod browse;
 mod changes;
 mod codec;
 mod dump;
+mod parts;
 mod read;
 mod sqlite;
 mod write;
@@ -15,9 +17,11 @@ use std::future::Future;
 
 use super::StoreError;
 
+pub use browse::{BrowseStore, Page, Query, ShownEpisode, ShownPlayer, ShownSeries, Sort};
 pub use changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, Switch, VideoRow};
 pub(crate) use codec::parse_origin;
 pub use codec::{episode_class, episode_key, origin as origin_word, translation_kind};
+pub use parts::{Card, CardPut, KnownEpisode, PartsStore, StoredCard, VideoKey};
 pub use read::{StoredCharacter, StoredEpisode, StoredRelease, StoredSeries, StoredTitle, StoredVideo};
 pub use sqlite::SqliteCatalogue;
 

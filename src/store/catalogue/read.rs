@@ -215,20 +215,22 @@ fn episodes(connection: &Connection, series: i64) -> rusqlite::Result<Vec<Stored
             "SELECT id, source_episode_id, season, key, number, title, class, is_active, disabled_by IS NOT NULL \
              FROM episode WHERE series_id = ?1",
         )?
-        .query_map([series], |row| {
-            Ok(StoredEpisode {
-                row: row.get(0)?,
-                source_episode_id: row.get(1)?,
-                season: row.get(2)?,
-                key: row.get(3)?,
-                number: row.get(4)?,
-                title: row.get(5)?,
-                class: row.get(6)?,
-                is_active: row.get(7)?,
-                disabled: row.get(8)?,
-            })
-        })?
+        .query_map([series], episode)?
         .collect()
+}
+
+pub(super) fn episode(row: &Row<'_>) -> rusqlite::Result<StoredEpisode> {
+    Ok(StoredEpisode {
+        row: row.get(0)?,
+        source_episode_id: row.get(1)?,
+        season: row.get(2)?,
+        key: row.get(3)?,
+        number: row.get(4)?,
+        title: row.get(5)?,
+        class: row.get(6)?,
+        is_active: row.get(7)?,
+        disabled: row.get(8)?,
+    })
 }
 
 fn releases(connection: &Connection, series: i64) -> rusqlite::Result<Vec<StoredRelease>> {
@@ -263,20 +265,22 @@ fn videos(connection: &Connection, series: i64) -> rusqlite::Result<Vec<StoredVi
             "SELECT v.id, v.episode_id, v.release_id, v.player_type, v.player_source, v.url, v.priority, v.is_active, \
              v.disabled_by IS NOT NULL FROM episode e JOIN video v ON v.episode_id = e.id WHERE e.series_id = ?1",
         )?
-        .query_map([series], |row| {
-            Ok(StoredVideo {
-                row: row.get(0)?,
-                episode_row: row.get(1)?,
-                release_row: row.get(2)?,
-                player_type: row.get(3)?,
-                player_source: row.get(4)?,
-                url: row.get(5)?,
-                priority: row.get(6)?,
-                is_active: row.get(7)?,
-                disabled: row.get(8)?,
-            })
-        })?
+        .query_map([series], video)?
         .collect()
+}
+
+pub(super) fn video(row: &Row<'_>) -> rusqlite::Result<StoredVideo> {
+    Ok(StoredVideo {
+        row: row.get(0)?,
+        episode_row: row.get(1)?,
+        release_row: row.get(2)?,
+        player_type: row.get(3)?,
+        player_source: row.get(4)?,
+        url: row.get(5)?,
+        priority: row.get(6)?,
+        is_active: row.get(7)?,
+        disabled: row.get(8)?,
+    })
 }
 
 fn characters(connection: &Connection, series: i64) -> rusqlite::Result<Vec<StoredCharacter>> {

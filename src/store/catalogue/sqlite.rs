@@ -23,7 +23,7 @@ const CREATED: CrashPoints =
 /// A catalogue in an SQLite file.
 #[derive(Debug)]
 pub struct SqliteCatalogue {
-    database: Database,
+    pub(super) database: Database,
     store_id: String,
 }
 

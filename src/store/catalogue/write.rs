@@ -148,7 +148,7 @@ fn bind_series(
 }
 
 /// `slug`, or `slug-1`, `slug-2` … whichever is free first. One query even when hundreds share a title.
-fn free_slug(connection: &Connection, slug: &str) -> rusqlite::Result<String> {
+pub(super) fn free_slug(connection: &Connection, slug: &str) -> rusqlite::Result<String> {
     let mut statement = connection.prepare_cached("SELECT 1 FROM series WHERE slug = ?1")?;
     if !statement.exists([slug])? {
         return Ok(slug.to_owned());
@@ -171,7 +171,7 @@ fn free_slug(connection: &Connection, slug: &str) -> rusqlite::Result<String> {
     Ok(format!("{slug}-{free}"))
 }
 
-fn put_episode(
+pub(super) fn put_episode(
     connection: &Connection,
     source: i64,
     series: i64,
@@ -238,7 +238,7 @@ fn put_release(connection: &Connection, series: i64, put: &Put<ReleaseRow>, now:
     Ok(put.row.unwrap_or_else(|| connection.last_insert_rowid()))
 }
 
-fn put_video(
+pub(super) fn put_video(
     connection: &Connection,
     put: &Put<VideoRow>,
     episodes: &[i64],

@@ -3,6 +3,7 @@
 //! The thread owns the only connection. It takes what is queued, runs it in one transaction with a savepoint for
 //! each job, commits, and only then answers: an answer means durable, and jobs that arrive together share one fsync.
 
+mod lock;
 mod migrate;
 mod read_only;
 mod writer;
@@ -73,6 +74,8 @@ impl Database {
     pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
         let place = Place { path: path.to_owned(), party: options.party };
         create_private(path).map_err(|error| StoreError::from_io(path, options.party, &error))?;
+        // Two processes that start at once must not both make the tables.
+        let _alone = lock::folder_of(path).map_err(|error| StoreError::from_io(path, options.party, &error))?;
         // One thread has the connection to itself, so SQLite need not lock around every call.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)

@@ -1,0 +1,216 @@
+//! What sites read. Nothing here needs a token, and nothing internal is shown: no source, no source's ids, nothing that
+//! is switched off.
+//!
+//! - `GET /api/v1/anime` – an array. `skip` (0), `limit` (50, at most 100), `year`, `status` (`ongoing`, `completed`,
+//!   `upcoming`), `genre` (exact name; the case of ASCII letters does not matter), `sort` (`title`, `year`, `created_at`,
+//!   `updated_at`), `order` (`asc`, `desc`). The header `X-Total-Count` says how many there are on all pages.
+//!   Each item: `id`, `title`, `slug`, `description`, `year`, `status`, `poster`, `genres`, `created_at`.
+//! - `GET /api/v1/anime/{slug}` – the same with `alternative_titles` and `updated_at`.
+//! - `GET /api/v1/anime/{slug}/episodes` – an array by season and number, specials (season 0) last: `id`, `number`,
+//!   `title`, `season`, `video_sources` (preferred first: `id`, `type`, `url`, `source_name`, `priority`).
+//!
+//! Ids are UUIDs made from the natural keys: the same title has the same id in every copy of a catalogue.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::answer::Refusal;
+use super::app::Shared;
+use super::payload;
+use crate::store::catalogue::{Query, ShownEpisode, ShownPlayer, ShownSeries, Sort};
+
+const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+
+/// A page's default and largest size.
+const PAGE: (u32, u32) = (50, 100);
+
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    skip: Option<u32>,
+    limit: Option<u32>,
+    year: Option<i64>,
+    status: Option<String>,
+    genre: Option<String>,
+    sort: Option<String>,
+    order: Option<String>,
+}
+
+/// One series in a list.
+#[derive(Debug, Serialize)]
+struct Item {
+    id: Uuid,
+    title: String,
+    slug: String,
+    description: Option<String>,
+    year: Option<i64>,
+    status: Option<String>,
+    poster: Option<String>,
+    genres: Vec<String>,
+    created_at: jiff::Timestamp,
+}
+
+/// One series with everything.
+#[derive(Debug, Serialize)]
+struct Detail {
+    #[serde(flatten)]
+    item: Item,
+    alternative_titles: Vec<String>,
+    updated_at: jiff::Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Episode {
+    id: Uuid,
+    number: u32,
+    title: Option<String>,
+    season: u32,
+    video_sources: Vec<VideoSource>,
+}
+
+#[derive(Debug, Serialize)]
+struct VideoSource {
+    id: Uuid,
+    r#type: String,
+    url: String,
+    source_name: String,
+    priority: i64,
+}
+
+/// Lets pages of other origins read: these answers are for everybody.
+pub(super) async fn for_browsers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("X-Total-Count, X-Trace-ID"));
+    response
+}
+
+/// `GET /api/v1/anime`.
+pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<impl IntoResponse, Refusal> {
+    let query = query(&uri)?;
+    let page =
+        shared.reader.page(query).await.map_err(|error| Refusal::failed("Failed to retrieve anime list", &error))?;
+    let items: Vec<Item> = page.series.into_iter().map(item).collect();
+    Ok(([(TOTAL, HeaderValue::from(page.total))], Json(items)))
+}
+
+/// `GET /api/v1/anime/{slug}`.
+pub(super) async fn series(
+    State(shared): State<Shared>,
+    slug: Result<Path<String>, PathRejection>,
+) -> Result<impl IntoResponse, Refusal> {
+    let slug = known(slug)?;
+    let found = shared
+        .reader
+        .by_slug(slug.clone())
+        .await
+        .map_err(|error| Refusal::failed("Failed to retrieve anime", &error))?;
+    let mut series = found.ok_or_else(|| unknown(&slug))?;
+    let alternative_titles = std::mem::take(&mut series.alternative_titles);
+    let updated_at = series.updated_at;
+    Ok(Json(Detail { item: item(series), alternative_titles, updated_at }))
+}
+
+/// `GET /api/v1/anime/{slug}/episodes`.
+pub(super) async fn episodes(
+    State(shared): State<Shared>,
+    slug: Result<Path<String>, PathRejection>,
+) -> Result<impl IntoResponse, Refusal> {
+    let slug = known(slug)?;
+    let found = shared
+        .reader
+        .episodes_by_slug(slug.clone())
+        .await
+        .map_err(|error| Refusal::failed("Failed to retrieve episodes", &error))?;
+    let episodes = found.ok_or_else(|| unknown(&slug))?;
+    Ok(Json(episodes.into_iter().map(episode).collect::<Vec<_>>()))
+}
+
+/// A slug that is no UTF-8 is nobody's.
+fn known(slug: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    slug.map(|Path(slug)| slug).map_err(|_| unknown("?"))
+}
+
+fn unknown(slug: &str) -> Refusal {
+    Refusal::http(StatusCode::NOT_FOUND, format!("Anime not found: {slug}"))
+}
+
+fn query(uri: &Uri) -> Result<Query, Refusal> {
+    let asked =
+        axum::extract::Query::<Asked>::try_from_uri(uri).map_err(|error| Refusal::invalid(error.to_string()))?.0;
+    let limit = asked.limit.unwrap_or(PAGE.0);
+    if !(1..=PAGE.1).contains(&limit) {
+        return Err(Refusal::invalid("limit is not between 1 and 100"));
+    }
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let status = given(asked.status)
+        .map(|word| payload::status(&word).ok_or_else(|| Refusal::invalid("there is no such status")))
+        .transpose()?;
+    let sort = match given(asked.sort).as_deref() {
+        None | Some("title") => Sort::Title,
+        Some("year") => Sort::Year,
+        Some("created_at") => Sort::Created,
+        Some("updated_at") => Sort::Updated,
+        Some(_) => return Err(Refusal::invalid("cannot sort by that")),
+    };
+    let descending = match given(asked.order).as_deref() {
+        None | Some("asc") => false,
+        Some("desc") => true,
+        Some(_) => return Err(Refusal::invalid("order is neither asc nor desc")),
+    };
+    let skip = asked.skip.unwrap_or(0);
+    // Year 0 is no filter, as in the existing backend.
+    let year = asked.year.filter(|year| *year != 0);
+    Ok(Query { skip, limit, year, status, genre: given(asked.genre), sort, descending })
+}
+
+fn item(series: ShownSeries) -> Item {
+    Item {
+        id: id(&["series", &series.source_name, &series.source_id]),
+        title: series.title,
+        slug: series.slug,
+        description: series.description,
+        year: series.year,
+        status: series.status,
+        poster: series.poster,
+        genres: series.genres,
+        created_at: series.created_at,
+    }
+}
+
+fn episode(episode: ShownEpisode) -> Episode {
+    let (source, own) = (episode.source_name, episode.source_episode_id);
+    let video_source = |player: ShownPlayer| VideoSource {
+        id: id(&["video", &source, &own, &player.source_name, &player.url]),
+        r#type: player.player_type,
+        url: player.url,
+        source_name: player.source_name,
+        priority: player.priority,
+    };
+    Episode {
+        id: id(&["episode", &source, &own]),
+        number: episode.number,
+        title: episode.title,
+        season: episode.season,
+        video_sources: episode.players.into_iter().map(video_source).collect(),
+    }
+}
+
+/// A UUID (version 8) of a natural key.
+fn id(key: &[&str]) -> Uuid {
+    let mut hasher = blake3::Hasher::new();
+    for part in key {
+        // With the length in front, no two keys run together to the same bytes.
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let mut bytes = [0_u8; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}

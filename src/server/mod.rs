@@ -1,0 +1,108 @@
+//! The import API over HTTP, and what readers ask of the catalogue. Routes only: the work is the backend's.
+//!
+//! | route | who may | what |
+//! |---|---|---|
+//! | `POST /api/v1/internal/import/{anime,episodes,video}` | the token | the existing contract, see `contract` |
+//! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
+//! | `GET /healthz`, `/readyz` | everybody | see `probes` |
+//! | `GET /metrics` | this machine, or the token | Prometheus text |
+
+mod answer;
+mod app;
+mod browse;
+mod contract;
+mod error;
+mod gate;
+mod listen;
+mod payload;
+mod probes;
+mod token;
+mod trace;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::backend::{BackendError, Catalogue};
+use crate::observe::events;
+use crate::observe::metrics::Metrics;
+use crate::store::catalogue::SqliteCatalogue;
+
+pub use error::ServerError;
+pub use token::{Obtained, SHORTEST_PUBLIC, Token, obtain};
+
+/// How often recorded durations are folded into the metrics' buckets.
+const FOLD: Duration = Duration::from_secs(5);
+
+/// What a server needs.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen; port 0 = any free one.
+    pub listen: SocketAddr,
+    /// Who may import.
+    pub token: Token,
+    /// The embedded catalogue's file.
+    pub catalog: PathBuf,
+    /// Bytes of a request body.
+    pub max_body: usize,
+    /// One request, from its head to its answer.
+    pub request_timeout: Duration,
+    /// Requests that are worked on at once.
+    pub max_requests: usize,
+    /// How long requests in flight may take once the server stops.
+    pub shutdown: Duration,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+}
+
+/// A server that is bound and has its catalogue open, but accepts nothing yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    state: app::Shared,
+    shutdown: Duration,
+}
+
+impl Server {
+    /// Opens the catalogue (and brings its tables up to date), then binds.
+    pub async fn bind(options: Options) -> Result<Self, ServerError> {
+        let Options { listen, token, catalog, max_body, request_timeout, max_requests, shutdown, metrics } = options;
+        let open = async || SqliteCatalogue::open(&catalog).await.map_err(BackendError::from);
+        // The contract names the source in every request.
+        let importer = Catalogue::new(open().await?, "");
+        // A connection of its own, so that readers never wait for the disk behind imports.
+        let reader = Catalogue::new(open().await?, "");
+        let listener =
+            TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
+        let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
+        let limits = app::Limits { max_body, request_timeout, max_requests };
+        Ok(Self { listener, address, state: app::Shared::new(importer, reader, token, limits, metrics), shutdown })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is ready; then accepts no more, finishes what is in flight (within the deadline), and closes
+    /// the catalogue.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { listener, address, state, shutdown } = self;
+        events::server_started(address);
+        let metrics = state.metrics.clone();
+        let folding = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(FOLD);
+            loop {
+                ticks.tick().await;
+                metrics.fold();
+            }
+        });
+        listen::serve(listener, app::router(state.clone()), stop, shutdown).await;
+        folding.abort();
+        // Closing folds the write-ahead log back, which waits for the disk. The thread cannot fail: it only drops.
+        let _ = tokio::task::spawn_blocking(move || drop(state)).await;
+    }
+}

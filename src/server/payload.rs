@@ -1,0 +1,258 @@
+//! The contract's three request bodies, parsed into what the backend takes.
+//!
+//! Fields and limits are the contract's. Unknown fields are ignored. Whole numbers may also come as `5.0` or `"5"`, and
+//! booleans as `0`, `1` or words, because the existing backend takes those. What the tables cannot hold (an empty name,
+//! a number beyond 32 bits, U+0000) is invalid here instead of failing there.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+use serde_json::Value;
+
+use super::answer::Refusal;
+use crate::backend::{EpisodePart, VideoPart};
+use crate::model::SeriesStatus;
+use crate::store::catalogue::{Card, TitleKey, VideoKey};
+
+#[derive(Deserialize)]
+struct AnimeBody {
+    source_name: Name,
+    source_id: Name,
+    title: Name,
+    alternative_titles: Option<Vec<Text>>,
+    description: Option<Text>,
+    year: Option<Whole>,
+    status: Option<Status>,
+    poster: Option<Text>,
+    genres: Option<Vec<Text>>,
+}
+
+#[derive(Deserialize)]
+struct EpisodesBody {
+    source_name: Name,
+    anime_source_id: Name,
+    episodes: Vec<EpisodeBody>,
+}
+
+#[derive(Deserialize)]
+struct EpisodeBody {
+    source_episode_id: Name,
+    number: Whole,
+    title: Option<Text>,
+    #[serde(default = "yes")]
+    is_available: Truth,
+}
+
+#[derive(Deserialize)]
+struct VideoBody {
+    source_name: Name,
+    source_episode_id: Name,
+    player: PlayerBody,
+}
+
+#[derive(Deserialize)]
+struct PlayerBody {
+    r#type: Text,
+    url: Name,
+    source_name: Text,
+    #[serde(default)]
+    priority: Whole,
+}
+
+fn yes() -> Truth {
+    Truth(true)
+}
+
+/// `…/import/anime`.
+pub(super) fn anime(json: &[u8]) -> Result<(TitleKey, Card), Refusal> {
+    let body: AnimeBody = parse(json)?;
+    let year = match body.year {
+        None => None,
+        Some(Whole(year)) => match u16::try_from(year) {
+            Ok(year) if (1900..=2100).contains(&year) => Some(year),
+            _ => return Err(Refusal::invalid("year is not between 1900 and 2100")),
+        },
+    };
+    let list = |list: Option<Vec<Text>>| list.unwrap_or_default().into_iter().map(|text| text.0).collect();
+    let key = TitleKey { source_name: body.source_name.0, source_id: body.source_id.0 };
+    let card = Card {
+        title: body.title.0,
+        alternative_titles: list(body.alternative_titles),
+        description: non_empty(body.description),
+        year,
+        status: body.status.map(|status| status.0),
+        poster: non_empty(body.poster),
+        genres: list(body.genres),
+    };
+    Ok((key, card))
+}
+
+/// `…/import/episodes`.
+pub(super) fn episodes(json: &[u8]) -> Result<(TitleKey, Vec<EpisodePart>), Refusal> {
+    let body: EpisodesBody = parse(json)?;
+    if body.episodes.is_empty() {
+        return Err(Refusal::invalid("there are no episodes"));
+    }
+    let key = TitleKey { source_name: body.source_name.0, source_id: body.anime_source_id.0 };
+    let part = |episode: EpisodeBody| {
+        let number = i32::try_from(episode.number.0).ok().and_then(|number| u32::try_from(number).ok());
+        Ok(EpisodePart {
+            source_episode_id: episode.source_episode_id.0,
+            number: number.ok_or_else(|| Refusal::invalid("number is negative or too large"))?,
+            title: non_empty(episode.title),
+            is_available: episode.is_available.0,
+        })
+    };
+    Ok((key, body.episodes.into_iter().map(part).collect::<Result<_, _>>()?))
+}
+
+/// `…/import/video`.
+pub(super) fn video(json: &[u8]) -> Result<VideoPart, Refusal> {
+    let VideoBody { source_name, source_episode_id, player } = parse(json)?;
+    let priority = i32::try_from(player.priority.0).map_err(|_| Refusal::invalid("priority is too large"))?;
+    let key = VideoKey {
+        source_name: source_name.0,
+        source_episode_id: source_episode_id.0,
+        url: player.url.0,
+        player_source: player.source_name.0,
+    };
+    Ok(VideoPart { key, player_type: player.r#type.0, priority })
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let body = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // The path and the place, never the value: it goes to the log.
+        let inner = error.inner();
+        let kind = if inner.is_data() { "wrong value" } else { "not JSON" };
+        Refusal::invalid(format!("{kind} at `{}` (line {}, column {})", error.path(), inner.line(), inner.column()))
+    })?;
+    deserializer.end().map_err(|_| Refusal::invalid("something follows the JSON"))?;
+    Ok(body)
+}
+
+fn non_empty(text: Option<Text>) -> Option<String> {
+    text.map(|text| text.0).filter(|text| !text.is_empty())
+}
+
+/// A text that every engine can hold.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.contains('\0') { Err(D::Error::custom("holds U+0000")) } else { Ok(Self(text)) }
+    }
+}
+
+/// A text that is not empty.
+struct Name(String);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::deserialize(deserializer)?;
+        if text.is_empty() { Err(D::Error::custom("is empty")) } else { Ok(Self(text)) }
+    }
+}
+
+/// A whole number.
+#[derive(Default)]
+struct Whole(i64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(whole)),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.map(Self).ok_or_else(|| D::Error::custom("is no whole number"))
+    }
+}
+
+/// `5.0` as 5.
+fn whole(number: f64) -> Option<i64> {
+    // Printed without an exponent and without a fraction, so there is no rounding on the way.
+    (number.fract() == 0.0 && number.abs() < 9e15).then(|| format!("{number:.0}").parse().ok()).flatten()
+}
+
+/// A boolean.
+struct Truth(bool);
+
+impl<'de> Deserialize<'de> for Truth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let truth = match Value::deserialize(deserializer)? {
+            Value::Bool(truth) => Some(truth),
+            Value::Number(number) => match number.as_f64() {
+                Some(0.0) => Some(false),
+                Some(1.0) => Some(true),
+                _ => None,
+            },
+            Value::String(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
+                "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        truth.map(Self).ok_or_else(|| D::Error::custom("is neither true nor false"))
+    }
+}
+
+/// One of the contract's three words.
+struct Status(SeriesStatus);
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        status(&word).map(Self).ok_or_else(|| D::Error::custom("is not ongoing, completed or upcoming"))
+    }
+}
+
+/// The status of the contract's word.
+pub(super) fn status(word: &str) -> Option<SeriesStatus> {
+    [SeriesStatus::Ongoing, SeriesStatus::Completed, SeriesStatus::Upcoming]
+        .into_iter()
+        .find(|status| status.as_str() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{anime, episodes, video};
+
+    #[test]
+    fn numbers_and_booleans_come_in_several_dresses() {
+        for number in ["5", "5.0", "\"5\""] {
+            let json = format!(
+                r#"{{"source_name":"s","anime_source_id":"1","episodes":[{{"source_episode_id":"1:5","number":{number},"is_available":"no"}}]}}"#
+            );
+            let (_, parts) = episodes(json.as_bytes()).unwrap();
+            assert_eq!((parts[0].number, parts[0].is_available), (5, false), "{number}");
+        }
+        for number in ["5.5", "-1", "2147483648", "true", "null", "\"\"", "[]", "1e300"] {
+            let json = format!(
+                r#"{{"source_name":"s","anime_source_id":"1","episodes":[{{"source_episode_id":"1:5","number":{number}}}]}}"#
+            );
+            assert!(episodes(json.as_bytes()).is_err(), "{number} was accepted");
+        }
+    }
+
+    #[test]
+    fn the_priority_has_a_default_and_must_fit() {
+        let body = |priority: &str| {
+            format!(
+                r#"{{"source_name":"s","source_episode_id":"1:1","player":{{"type":"iframe","url":"u","source_name":"k"{priority}}}}}"#
+            )
+        };
+        assert_eq!(video(body("").as_bytes()).unwrap().priority, 0);
+        assert_eq!(video(body(r#","priority":-7"#).as_bytes()).unwrap().priority, -7);
+        assert!(video(body(r#","priority":2147483648"#).as_bytes()).is_err());
+        assert!(video(body(r#","priority":null"#).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn the_reason_of_a_refusal_names_the_field_and_not_the_value() {
+        let refusal = anime(br#"{"source_name":"s","source_id":"1","title":"T","status":"S3CRET"}"#).unwrap_err();
+        let cause = refusal.cause().unwrap();
+        assert!(cause.contains("`status`") && !cause.contains("S3CRET"), "{cause}");
+    }
+}

@@ -1,0 +1,65 @@
+//! Around every request: a trace id, a record of how it went, and a body for every refusal.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use http::{HeaderName, HeaderValue};
+use uuid::Uuid;
+
+use super::answer::Refusal;
+use crate::observe::events;
+
+/// Joins an answer to the log.
+const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// A longer id is not adopted.
+const LONGEST: usize = 128;
+
+/// The middleware.
+pub(super) async fn trace(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let trace_id = adopted(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    // Standard methods only: a client can invent any number of others.
+    let method = match request.method().as_str() {
+        known @ ("GET" | "POST" | "HEAD" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known.to_owned(),
+        _ => "OTHER".to_owned(),
+    };
+    // A panic must not take the connection with it: the client would not learn that it was us.
+    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(_) => Refusal::internal("the handler panicked").into_response(),
+    };
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        let mut answer = refusal.with_trace(&trace_id);
+        for (name, value) in response.headers() {
+            // What a layer has added (`Allow`, CORS) stays; length and type are those of the new body.
+            if !answer.headers().contains_key(name) && name != http::header::CONTENT_LENGTH {
+                answer.headers_mut().insert(name, value.clone());
+            }
+        }
+        if answer.status().is_server_error() {
+            events::serving_failed(&route, refusal.cause().unwrap_or("overloaded"), &trace_id);
+        } else if let Some(cause) = refusal.cause() {
+            events::request_refused(&route, cause, &trace_id);
+        }
+        response = answer;
+    }
+    if let Ok(value) = HeaderValue::from_str(&trace_id) {
+        response.headers_mut().insert(TRACE_ID, value);
+    }
+    events::request_served(&method, &route, response.status().as_u16(), started.elapsed(), &trace_id);
+    response
+}
+
+/// The caller's id, if it is one that can be put into a log as it is.
+fn adopted(request: &Request) -> Option<String> {
+    let text = request.headers().get(TRACE_ID)?.to_str().ok()?;
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'/' | b'=' | b'+');
+    (!text.is_empty() && text.len() <= LONGEST && text.bytes().all(plain)).then(|| text.to_owned())
+}

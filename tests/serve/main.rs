@@ -1,0 +1,10 @@
+//! `parser serve` as its clients meet it: the binary, over HTTP. Every test has a server and a folder of its own.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "a test fails by panicking")]
+
+mod contract;
+mod crawl;
+mod limits;
+mod process;
+mod read;
+mod upsert;
+mod world;
