@@ -381,7 +381,7 @@ async fn collected_ids_and_their_position_move_together() {
     assert_eq!(landing.collect_position("run-1").await.unwrap(), Some(at));
     assert_eq!(landing.pending_count("run-1").await.unwrap(), 3);
     assert_eq!(landing.pending("run-1", Some(SeriesId(3)), 1).await.unwrap(), [SeriesId(4)]);
-    assert_eq!(landing.rejected("run-1").await.unwrap(), [unread.clone()]);
+    assert_eq!(landing.rejected("run-1").await.unwrap(), std::slice::from_ref(&unread));
     assert_eq!(landing.rejected_of_titles("run-1").await.unwrap(), [unread]);
     landing.keep_pending_of("run-1").await.unwrap();
     assert_eq!(landing.rejected("run-1").await.unwrap().len(), 1);

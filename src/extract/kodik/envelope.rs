@@ -120,7 +120,7 @@ impl Kodik {
         let mut rejected = Vec::new();
         for item in results {
             let raw = body.slice_ref(item.get().as_bytes());
-            match self.head(raw) {
+            match self.head(&raw) {
                 Ok(material) => materials.push(material),
                 Err(item) => rejected.push(item),
             }
@@ -128,12 +128,12 @@ impl Kodik {
         (materials, rejected)
     }
 
-    fn head(&self, raw: Bytes) -> Result<RawMaterial, Rejected> {
+    fn head(&self, raw: &Bytes) -> Result<RawMaterial, Rejected> {
         let reject = |reason: String, id, series| Rejected { reason, id, series, raw: raw.clone() };
-        if !is_object(&raw) {
+        if !is_object(raw) {
             return Err(reject("not a JSON object".to_owned(), None, None));
         }
-        let head: Head<'_> = match serde_json::from_slice(&raw) {
+        let head: Head<'_> = match serde_json::from_slice(raw) {
             Ok(head) => head,
             Err(error) => return Err(reject(json_reason(&error), None, None)),
         };
