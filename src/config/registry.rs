@@ -90,7 +90,12 @@ pub static SETTINGS: &[Setting] = &[
         "Embedded catalogue, `sqlite:PATH`. Empty = `catalog.db` in the state folder.",
     ),
     setting(Services, "SOURCE_NAME", "kodik-shikimori", "`source_name` of every record."),
-    setting(Limits, "CONCURRENCY", "4", "Titles (and a title's videos) in flight, 1–64."),
+    setting(
+        Limits,
+        "CONCURRENCY",
+        "4",
+        "Titles (and a title's videos) in flight to a backend, 1–64. Into the embedded catalogue at least 24 go together.",
+    ),
     setting(Limits, "RATE_LIMIT_RPS", "2", "Requests per second to a source that has no rate of its own below."),
     setting(
         Limits,

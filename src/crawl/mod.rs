@@ -16,6 +16,7 @@ mod services;
 mod stop;
 mod summary;
 mod tally;
+mod title;
 mod titles;
 mod translations;
 

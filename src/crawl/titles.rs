@@ -1,10 +1,9 @@
 //! Phase two: every title of the run, fetched, transformed, loaded, marked.
 //!
 //! Two things happen side by side: the next 50 titles are prepared (the sources' limits set the pace) while the
-//! present ones are loaded, `CONCURRENCY` at a time. A bounded channel between the two keeps memory flat.
+//! present ones are loaded, some at a time. A bounded channel between the two keeps memory flat.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::time::Instant;
 
 use futures::StreamExt as _;
@@ -14,18 +13,15 @@ use tokio::sync::mpsc;
 
 use crate::checkpoint::{Airing, LedgerEntry, RunState};
 use crate::error::{Fault as _, Party, Severity, chain};
-use crate::extract::kodik::parse_material;
-use crate::extract::shikimori::{parse_graph, parse_rest, parse_roles};
 use crate::http;
 use crate::load::Loader;
-use crate::model::raw::{RawMetadata, RawTitle};
-use crate::model::{Failure, Outcome, SeriesId, SkipReason, TitleRecord};
+use crate::model::{Failure, Outcome, SeriesId, TitleRecord};
 use crate::observe::events;
-use crate::store::landing::{LandedMaterial, LandedMetadata, LandedOrigin};
 use crate::transform;
 
-use super::fetch::{BATCH, Metadata, Prepared};
+use super::fetch::{BATCH, Prepared};
 use super::report::{TitleLine, outcome_word};
+use super::title::{Fetch, failed};
 use super::{Crawl, CrawlError, FailureLine, FailureStreak, Flow, PhaseKind, Stop, Tally, View};
 
 /// How long titles in flight may take to finish after a stop; later they are dropped and loaded again next time.
@@ -40,13 +36,6 @@ const EMBEDDED: usize = 24;
 
 /// Ids read from the landing at once.
 const PAGE: u32 = 500;
-
-/// A title that is whole, or why it is not.
-enum Fetch {
-    Whole(Box<RawTitle>),
-    Skip(SkipReason),
-    Failed(Failure),
-}
 
 /// A title that the backend has answered for and the state does not know yet.
 struct Loaded {
@@ -281,127 +270,6 @@ impl Crawl<'_> {
         Ok((Some(record), outcome))
     }
 
-    /// Everything the sources say about the title, parsed.
-    async fn raw_title(&self, run: &RunState, prepared: Prepared) -> Result<Fetch, CrawlError> {
-        let id = prepared.id;
-        let metadata = match prepared.metadata {
-            Metadata::Failed { code, reason, retryable } => {
-                return Ok(Fetch::Failed(failed("shikimori", &code, reason, retryable)));
-            }
-            Metadata::Absent(reason) if !self.options.load_hidden_titles => return Ok(Fetch::Skip(reason)),
-            Metadata::Absent(_) => RawMetadata::MaterialDataOnly,
-            Metadata::Row(row) => match self.parse_metadata(&row) {
-                Ok(metadata) => metadata,
-                Err(failure) => return Ok(Fetch::Failed(failure)),
-            },
-        };
-        if let Some(reason) = prepared.unreadable {
-            return Ok(Fetch::Failed(failed("kodik", "bad_material", reason, false)));
-        }
-        let rows = match prepared.materials {
-            Some(rows) => rows,
-            None => match self.search(id).await? {
-                Ok(rows) => rows,
-                Err(failure) => return Ok(Fetch::Failed(failure)),
-            },
-        };
-        if rows.is_empty() {
-            return Ok(Fetch::Skip(SkipReason::NoMaterials));
-        }
-        let mut materials = Vec::with_capacity(rows.len());
-        for row in &rows {
-            match parse_material(&row.raw, &self.drift) {
-                Ok(material) => materials.push(material),
-                // Without one of its materials the view is not complete, and links would be switched off for nothing.
-                Err(error) => {
-                    let reason = format!("material {}: {}", row.id, chain(&error));
-                    return Ok(Fetch::Failed(failed("kodik", "bad_material", reason, false)));
-                }
-            }
-        }
-        // Shikimori hides the persons of a hidden title, too.
-        let roles = match metadata {
-            RawMetadata::MaterialDataOnly => None,
-            _ => match self.roles(run, id).await? {
-                Ok(roles) => roles,
-                Err(failure) => return Ok(Fetch::Failed(failure)),
-            },
-        };
-        Ok(Fetch::Whole(Box::new(RawTitle { id, materials, metadata, roles })))
-    }
-
-    fn parse_metadata(&self, row: &LandedMetadata) -> Result<RawMetadata, Failure> {
-        let parsed = match row.origin {
-            LandedOrigin::GraphQl => {
-                parse_graph(&row.raw, &self.drift).map(|anime| RawMetadata::GraphQl(Box::new(anime)))
-            }
-            LandedOrigin::Rest => parse_rest(&row.raw, &self.drift).map(|anime| RawMetadata::Rest(Box::new(anime))),
-            LandedOrigin::Absent(_) => return Ok(RawMetadata::MaterialDataOnly),
-        };
-        parsed.map_err(|error| failed("shikimori", "bad_metadata", chain(&error), false))
-    }
-
-    /// The title's materials by a search of its own; landed, so that `--from-landing` sees them, too.
-    async fn search(&self, id: SeriesId) -> Result<Result<Vec<LandedMaterial>, Failure>, CrawlError> {
-        let Some(sources) = &self.sources else { return Ok(Ok(self.landing.materials(id).await?)) };
-        let found = match sources.kodik.search(id).await {
-            Ok(found) => found,
-            Err(error) if error.is_fatal() => return Err(error.into()),
-            Err(error) => {
-                let retryable = error.severity() == Severity::Transient;
-                return Ok(Err(failed(error.service(), &error.code(), chain(&error), retryable)));
-            }
-        };
-        if let Some(reject) = found.rejected.first() {
-            return Ok(Err(failed("kodik", "bad_material", reject.reason.clone(), false)));
-        }
-        let mut rows: Vec<_> = found.materials.into_iter().map(super::listing::landed_material).collect();
-        if rows.is_empty() {
-            // An empty answer is no reason to drop the raw payloads; the next full listing decides what is gone.
-            return Ok(Ok(rows));
-        }
-        if found.maybe_truncated {
-            // `/search` has no second page. What an earlier look landed fills the gap, or releases that only did not
-            // fit into the answer would be switched off.
-            let seen: HashSet<_> = rows.iter().map(|row| row.id.clone()).collect();
-            rows.extend(self.landing.materials(id).await?.into_iter().filter(|row| !seen.contains(&row.id)));
-        }
-        // Bytes are shared, so the copy costs nothing.
-        self.landing.put_search(id, rows.clone()).await?;
-        Ok(Ok(rows))
-    }
-
-    /// The title's characters, when the settings ask for them.
-    async fn roles(
-        &self,
-        run: &RunState,
-        id: SeriesId,
-    ) -> Result<Result<Option<Vec<crate::model::raw::shikimori::Role>>, Failure>, CrawlError> {
-        if !self.options.fetch_characters {
-            return Ok(Ok(None));
-        }
-        let run_id = run.id.to_string();
-        let landed = self.landing.roles(id).await?;
-        let raw = match (landed, &self.sources) {
-            (Some((by, raw)), sources) if sources.is_none() || by == run_id => raw,
-            (_, None) => return Ok(Ok(None)),
-            (_, Some(sources)) => match sources.shikimori.roles(id).await {
-                Ok(raw) => {
-                    self.landing.put_roles(&run_id, id, raw.clone()).await?;
-                    raw
-                }
-                Err(error) if error.is_fatal() => return Err(error.into()),
-                Err(error) => {
-                    let retryable = error.severity() == Severity::Transient;
-                    return Ok(Err(failed(error.service(), &error.code(), chain(&error), retryable)));
-                }
-            },
-        };
-        Ok(parse_roles(&raw, &self.drift)
-            .map(Some)
-            .map_err(|error| failed("shikimori", "bad_roles", chain(&error), false)))
-    }
-
     fn ledger_entry(&self, id: SeriesId, record: Option<&TitleRecord>, outcome: &Outcome) -> LedgerEntry {
         let title = record.map(|record| record.series.title.clone()).unwrap_or_default();
         let mut entry = LedgerEntry::from_outcome(id, title, outcome, Timestamp::now());
@@ -422,10 +290,6 @@ impl Crawl<'_> {
         }
         entry
     }
-}
-
-fn failed(stage: &str, code: &str, reason: String, retryable: bool) -> Failure {
-    Failure { stage: stage.to_owned(), code: code.to_owned(), reason, retryable, parts: Vec::new() }
 }
 
 fn too_many_failures(titles: u64, last: &Failure) -> CrawlError {
