@@ -103,8 +103,14 @@ impl Crawl<'_> {
         if found.maybe_truncated {
             // `/search` has no second page. What an earlier look landed fills the gap, or releases that only did not
             // fit into the answer would be switched off.
+            let landed = self.landing.materials(id).await?;
+            if landed.is_empty() {
+                let reason =
+                    format!("/search shows only {} of its materials; `--mode full` sees all of them", rows.len());
+                return Ok(Err(failed("kodik", "partial_view", reason, false)));
+            }
             let seen: HashSet<_> = rows.iter().map(|row| row.id.clone()).collect();
-            rows.extend(self.landing.materials(id).await?.into_iter().filter(|row| !seen.contains(&row.id)));
+            rows.extend(landed.into_iter().filter(|row| !seen.contains(&row.id)));
         }
         // Bytes are shared, so the copy costs nothing.
         self.landing.put_search(id, rows.clone()).await?;
