@@ -12,7 +12,7 @@ use parser::http::{Breaker, Profile, Retry, Service, Timeouts};
 use parser::load::contract::{self, Settings};
 use parser::load::{Action, Contract, DryRun, Embedded, LoadError, Loader, Preview};
 use parser::model::*;
-use parser::store::catalogue::{CatalogueStore, TitleKey};
+use parser::store::catalogue::{self, TitleKey};
 use parser::store::sent::Sent;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -243,7 +243,13 @@ impl Subject {
     async fn shown(&self, id: u64) -> (Option<String>, Option<String>, Vec<String>) {
         if let Loader::Embedded(embedded) = &self.loader {
             let key = TitleKey { source_name: SOURCE.into(), source_id: id.to_string() };
-            let title = embedded.catalogue().store().title(key).await.unwrap().unwrap();
+            let title = embedded
+                .catalogue()
+                .store()
+                .read(move |session| catalogue::title(session, &key))
+                .await
+                .unwrap()
+                .unwrap();
             let active = title.videos.iter().filter(|video| video.is_active);
             let mut urls: Vec<_> = active.map(|video| video.url.clone()).collect();
             urls.sort();

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use parser::error::{Fault, Party};
 use parser::model::{MaterialId, MetadataOrigin, SeriesId, SkipReason};
-use parser::store::StoreErrorKind;
-use parser::store::catalogue::{CatalogueStore, SqliteCatalogue};
 use parser::store::landing::{
     CollectPosition, LandedMaterial, LandedMetadata, LandedOrigin, LandedPage, Landing, RejectedMaterial,
 };
 use parser::store::sent::{Sent, SentTitle};
 use parser::store::sqlite::{CrashPoints, Database, Options, Schema};
+use parser::store::{Store, StoreErrorKind};
 
 static SCHEMA: Schema =
     Schema { migrations: &[("V1__notes", "CREATE TABLE note (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);")] };
@@ -213,12 +212,12 @@ async fn a_store_locked_by_another_process_is_said() {
 async fn a_catalogue_has_one_identity_for_life() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("catalog.db");
-    assert!(SqliteCatalogue::open_read_only(&file).await.unwrap().is_none());
-    let first = SqliteCatalogue::open(&file).await.unwrap().store_id().to_owned();
-    assert_eq!(SqliteCatalogue::open(&file).await.unwrap().store_id(), first);
-    assert_eq!(SqliteCatalogue::open_read_only(&file).await.unwrap().unwrap().store_id(), first);
-    let other = SqliteCatalogue::open(&folder.path().join("other.db")).await.unwrap();
-    assert_ne!(other.store_id(), first);
+    assert!(Store::open_file_read_only(&file).await.unwrap().is_none());
+    let first = Store::open_file(&file, 0, None).await.unwrap().id().to_owned();
+    assert_eq!(Store::open_file(&file, 0, None).await.unwrap().id(), first);
+    assert_eq!(Store::open_file_read_only(&file).await.unwrap().unwrap().id(), first);
+    let other = Store::open_file(&folder.path().join("other.db"), 0, None).await.unwrap();
+    assert_ne!(other.id(), first);
 }
 
 #[tokio::test]

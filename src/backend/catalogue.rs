@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::BackendError;
 use super::plan::{Plan, plan};
 use crate::model::{Change, TitleRecord, Writes};
-use crate::store::catalogue::{CatalogueStore, Counts, TitleKey, Updated};
+use crate::store::Store;
+use crate::store::catalogue::{self, Counts, TitleKey};
+use crate::store::sqlite::CrashPoints;
+
+const POINTS: CrashPoints = CrashPoints { before: "catalogue.before_commit", after: "catalogue.after_commit" };
 
 /// What an import did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,61 +25,62 @@ pub enum ImportOutcome {
     Unchanged,
 }
 
-/// The use cases of the catalogue, on any store.
-#[derive(Debug)]
-pub struct Catalogue<S> {
-    store: S,
-    source_name: String,
+/// The use cases of the catalogue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    store: Arc<Store>,
+    source_name: Arc<str>,
 }
 
-impl<S: CatalogueStore> Catalogue<S> {
+impl Catalogue {
     /// A catalogue for titles of `source_name` (`kodik-shikimori`).
-    pub fn new(store: S, source_name: impl Into<String>) -> Self {
+    pub fn new(store: Arc<Store>, source_name: &str) -> Self {
         Self { store, source_name: source_name.into() }
     }
 
     /// The store below.
-    pub fn store(&self) -> &S {
+    pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
 
     /// Brings one title up to date; whole or not at all. When it returns, it is durable.
     pub async fn import(&self, record: &TitleRecord) -> Result<ImportOutcome, BackendError> {
-        let record = Arc::new(record.clone());
+        let record = record.clone();
         let fingerprint = record.fingerprint();
         let key = self.key(&record);
-        let decided = self
-            .store
-            .update(key, fingerprint.clone(), move |stored| {
-                let plan = plan(stored, &record, &fingerprint);
-                let Some(change) = plan.change else { return (None, ImportOutcome::Unchanged) };
-                let writes = plan.writes();
-                (Some(plan.changes), ImportOutcome::Written { change, writes })
-            })
-            .await?;
-        Ok(match decided {
-            Updated::SameFingerprint => ImportOutcome::Unchanged,
-            Updated::Decided(outcome) => outcome,
-        })
+        let now = jiff::Timestamp::now().as_millisecond();
+        let import = self.store.write(POINTS, move |session| {
+            catalogue::lock_title(session, &key)?;
+            if catalogue::has_fingerprint(session, &key, &fingerprint)? {
+                return Ok(ImportOutcome::Unchanged);
+            }
+            let stored = catalogue::title(session, &key)?;
+            let plan = plan(stored.as_ref(), &record, &fingerprint);
+            let Some(change) = plan.change else { return Ok(ImportOutcome::Unchanged) };
+            catalogue::apply(session, &key, &plan.changes, now)?;
+            Ok(ImportOutcome::Written { change, writes: plan.writes() })
+        });
+        Ok(import.await?)
     }
 
     /// What [`Catalogue::import`] would do now.
     pub async fn plan(&self, record: &TitleRecord) -> Result<Plan, BackendError> {
-        let stored = self.store.title(self.key(record)).await?;
+        let key = self.key(record);
+        let stored = self.store.read(move |session| catalogue::title(session, &key)).await?;
         Ok(plan(stored.as_ref(), record, &record.fingerprint()))
     }
 
     /// Rows of each table.
     pub async fn counts(&self) -> Result<Counts, BackendError> {
-        Ok(self.store.counts().await?)
+        Ok(self.store.read(catalogue::counts).await?)
     }
 
-    /// The whole catalogue as JSON lines; see [`CatalogueStore::dump`].
+    /// The whole catalogue as JSON lines; see [`catalogue::dump`].
     pub async fn dump(&self) -> Result<String, BackendError> {
-        Ok(self.store.dump().await?)
+        Ok(self.store.read(catalogue::dump).await?)
     }
 
     fn key(&self, record: &TitleRecord) -> TitleKey {
-        TitleKey { source_name: self.source_name.clone(), source_id: record.series.id.to_string() }
+        TitleKey { source_name: self.source_name.to_string(), source_id: record.series.id.to_string() }
     }
 }

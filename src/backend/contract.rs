@@ -5,6 +5,7 @@
 //! what is the same is not written.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -13,9 +14,13 @@ use super::{BackendError, Catalogue, names};
 use crate::model::{Change, EpisodeClass};
 use crate::observe::events;
 use crate::store::catalogue::{
-    Card, CardPut, CatalogueStore, EpisodeRow, KnownEpisode, PartsStore, Put, RowRef, StoredCard, StoredEpisode,
-    StoredVideo, Switch, TitleKey, VideoKey, VideoRow, episode_class,
+    self, Card, CardPut, EpisodeRow, KnownEpisode, Put, RowRef, StoredCard, StoredEpisode, StoredVideo, Switch,
+    TitleKey, VideoKey, VideoRow, episode_class,
 };
+use crate::store::sqlite::CrashPoints;
+
+const POINTS: CrashPoints =
+    CrashPoints { before: "catalogue.part.before_commit", after: "catalogue.part.after_commit" };
 
 /// One episode of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,13 +59,20 @@ pub struct EpisodesOutcome {
     pub errors: Vec<String>,
 }
 
-impl<S: CatalogueStore + PartsStore> Catalogue<S> {
+impl Catalogue {
     /// Brings the card of a series up to date; `None` = it was already.
     pub async fn import_card(&self, key: TitleKey, card: Card) -> Result<Option<Change>, BackendError> {
+        let slug = names::slug_of(&card.title, &card.alternative_titles, &key.source_id);
+        let part = Arc::new((key, card, slug));
         let import = || {
-            let (key, card) = (key.clone(), card.clone());
-            let slug = names::slug_of(&card.title, &card.alternative_titles, &key.source_id);
-            self.store().update_card(key, move |stored| card_put(stored, &card, &slug))
+            let part = Arc::clone(&part);
+            self.store().write(POINTS, move |session| {
+                let (key, card, slug) = &*part;
+                catalogue::lock_title(session, key)?;
+                let Some(put) = card_put(catalogue::card(session, key)?.as_ref(), card, slug) else { return Ok(None) };
+                catalogue::put_card(session, key, &put, now())?;
+                Ok(Some(if matches!(put, CardPut::Insert { .. }) { Change::Created } else { Change::Updated }))
+            })
         };
         patiently(import).await
     }
@@ -71,23 +83,41 @@ impl<S: CatalogueStore + PartsStore> Catalogue<S> {
         key: TitleKey,
         episodes: Vec<EpisodePart>,
     ) -> Result<Option<EpisodesOutcome>, BackendError> {
+        let ids: Vec<String> = episodes.iter().map(|episode| episode.source_episode_id.clone()).collect();
+        let part = Arc::new((key, episodes, ids));
         let import = || {
-            let (key, episodes) = (key.clone(), episodes.clone());
-            let ids = episodes.iter().map(|episode| episode.source_episode_id.clone()).collect();
-            let series = key.source_id.clone();
-            self.store().update_episodes(key, ids, move |known| episode_puts(known, &series, &episodes))
+            let part = Arc::clone(&part);
+            self.store().write(POINTS, move |session| {
+                let (key, episodes, ids) = &*part;
+                catalogue::lock_title(session, key)?;
+                let Some(known) = catalogue::known_episodes(session, key, ids)? else { return Ok(None) };
+                let (puts, outcome) = episode_puts(&known.episodes, &key.source_id, episodes);
+                catalogue::put_episodes(session, &known, &puts, now())?;
+                Ok(Some(outcome))
+            })
         };
         patiently(import).await
     }
 
     /// Brings one video up to date; `None` = there is no such episode, `Some(None)` = it was up to date already.
     pub async fn import_video(&self, video: VideoPart) -> Result<Option<Option<Change>>, BackendError> {
+        let part = Arc::new(video);
         let import = || {
-            let video = video.clone();
-            self.store().update_video(video.key.clone(), move |episode, stored| video_put(stored, episode, &video))
+            let video = Arc::clone(&part);
+            self.store().write(POINTS, move |session| {
+                session.lock(&format!("video {} {}", video.key.source_episode_id, video.key.url))?;
+                let Some(known) = catalogue::known_video(session, &video.key)? else { return Ok(None) };
+                let Some(put) = video_put(known.video.as_ref(), known.episode, &video) else { return Ok(Some(None)) };
+                catalogue::put_video(session, &known, &put, now())?;
+                Ok(Some(Some(if put.row.is_some() { Change::Updated } else { Change::Created })))
+            })
         };
         patiently(import).await
     }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// Each attempt waits for SQLite's lock already; another process' long transaction may take longer.

@@ -1,12 +1,13 @@
 //! Loading without loading: says what would be written, by the same plans as the real loaders, and writes nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::contract::{self, Diff};
 use super::{LoadError, embedded};
 use crate::backend::{BackendError, Catalogue, FieldChange, plan};
 use crate::model::{Change, Failure, Outcome, SeriesId, TitleRecord, Writes};
-use crate::store::catalogue::{CatalogueStore, SqliteCatalogue};
+use crate::store::Store;
 use crate::store::sent::{Sent, SentTitle};
 
 /// What would become of a title.
@@ -57,7 +58,7 @@ pub struct DryRun {
 
 enum Against {
     /// `None`: there is no catalogue yet, everything is new.
-    Embedded { catalogue: Option<Catalogue<SqliteCatalogue>> },
+    Embedded { catalogue: Option<Catalogue> },
     /// `None`: nothing was ever sent.
     Contract { sent: Option<Sent>, source_name: String, target: String },
 }
@@ -71,8 +72,8 @@ impl std::fmt::Debug for DryRun {
 impl DryRun {
     /// Against the embedded catalogue in `path`, which is opened without changing a byte.
     pub async fn embedded(path: &Path, source_name: &str, show: Show) -> Result<Self, LoadError> {
-        let store = SqliteCatalogue::open_read_only(path).await.map_err(BackendError::from)?;
-        let catalogue = store.map(|store| Catalogue::new(store, source_name));
+        let store = Store::open_file_read_only(path).await.map_err(BackendError::from)?;
+        let catalogue = store.map(|store| Catalogue::new(Arc::new(store), source_name));
         Ok(Self { against: Against::Embedded { catalogue }, show })
     }
 
@@ -87,7 +88,7 @@ impl DryRun {
     pub fn target(&self) -> String {
         match &self.against {
             Against::Embedded { catalogue } => {
-                embedded::target(catalogue.as_ref().map_or("new", |catalogue| catalogue.store().store_id()))
+                embedded::target(catalogue.as_ref().map_or("new", |catalogue| catalogue.store().id()))
             }
             Against::Contract { target, .. } => target.clone(),
         }
@@ -118,10 +119,7 @@ impl DryRun {
     }
 }
 
-async fn planned(
-    catalogue: Option<&Catalogue<SqliteCatalogue>>,
-    record: &TitleRecord,
-) -> Result<(Preview, Writes), LoadError> {
+async fn planned(catalogue: Option<&Catalogue>, record: &TitleRecord) -> Result<(Preview, Writes), LoadError> {
     let plan = match catalogue {
         Some(catalogue) => catalogue.plan(record).await?,
         None => plan::plan(None, record, &record.fingerprint()),

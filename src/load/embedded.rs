@@ -1,6 +1,7 @@
 //! Loading into the catalogue of this process.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
@@ -9,34 +10,34 @@ use super::LoadError;
 use crate::backend::{BackendError, Catalogue, ImportOutcome};
 use crate::model::{Failure, Outcome, TitleRecord};
 use crate::observe::events;
-use crate::store::catalogue::{CatalogueStore, SqliteCatalogue};
+use crate::store::Store;
 
 /// The embedded backend.
 #[derive(Debug)]
 pub struct Embedded {
-    catalogue: Catalogue<SqliteCatalogue>,
+    catalogue: Catalogue,
 }
 
 impl Embedded {
     /// Opens (or creates) the catalogue file.
     pub async fn open(path: &Path, source_name: &str) -> Result<Self, LoadError> {
-        let store = SqliteCatalogue::open(path).await.map_err(BackendError::from)?;
-        Ok(Self::new(Catalogue::new(store, source_name)))
+        let store = Store::open_file(path, 0, None).await.map_err(BackendError::from)?;
+        Ok(Self::new(Catalogue::new(Arc::new(store), source_name)))
     }
 
     /// Loads into an open catalogue.
-    pub fn new(catalogue: Catalogue<SqliteCatalogue>) -> Self {
+    pub fn new(catalogue: Catalogue) -> Self {
         Self { catalogue }
     }
 
     /// The catalogue, for counting and dumping.
-    pub fn catalogue(&self) -> &Catalogue<SqliteCatalogue> {
+    pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
     /// `embedded:<id of the catalogue>`.
     pub fn target(&self) -> String {
-        target(self.catalogue.store().store_id())
+        target(self.catalogue.store().id())
     }
 
     /// Imports one title. What the ledger knows is not asked: the catalogue itself remembers its fingerprints, and an

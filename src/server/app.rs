@@ -14,7 +14,6 @@ use super::token::Token;
 use super::{browse, contract, gate, probes, trace};
 use crate::backend::Catalogue;
 use crate::observe::metrics::Metrics;
-use crate::store::catalogue::SqliteCatalogue;
 
 /// What bounds a request.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +33,8 @@ pub(super) struct Shared(Arc<Inner>);
 /// See [`Shared`].
 #[derive(Debug)]
 pub(super) struct Inner {
-    /// Takes imports.
-    pub(super) importer: Catalogue<SqliteCatalogue>,
-    /// Answers readers.
-    pub(super) reader: Catalogue<SqliteCatalogue>,
+    /// Takes imports and answers readers.
+    pub(super) catalogue: Catalogue,
     /// Who may import.
     pub(super) token: Token,
     /// Bounds.
@@ -49,15 +46,9 @@ pub(super) struct Inner {
 }
 
 impl Shared {
-    pub(super) fn new(
-        importer: Catalogue<SqliteCatalogue>,
-        reader: Catalogue<SqliteCatalogue>,
-        token: Token,
-        limits: Limits,
-        metrics: Metrics,
-    ) -> Self {
+    pub(super) fn new(catalogue: Catalogue, token: Token, limits: Limits, metrics: Metrics) -> Self {
         let places = Semaphore::new(limits.max_requests);
-        Self(Arc::new(Inner { importer, reader, token, limits, places, metrics }))
+        Self(Arc::new(Inner { catalogue, token, limits, places, metrics }))
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) async fn for_browsers(request: Request, next: Next) -> Response {
 pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<impl IntoResponse, Refusal> {
     let query = query(&uri)?;
     let page =
-        shared.reader.page(query).await.map_err(|error| Refusal::failed("Failed to retrieve anime list", &error))?;
+        shared.catalogue.page(query).await.map_err(|error| Refusal::failed("Failed to retrieve anime list", &error))?;
     let items: Vec<Item> = page.series.into_iter().map(item).collect();
     Ok(([(TOTAL, HeaderValue::from(page.total))], Json(items)))
 }
@@ -107,7 +107,7 @@ pub(super) async fn series(
 ) -> Result<impl IntoResponse, Refusal> {
     let slug = known(slug)?;
     let found = shared
-        .reader
+        .catalogue
         .by_slug(slug.clone())
         .await
         .map_err(|error| Refusal::failed("Failed to retrieve anime", &error))?;
@@ -124,7 +124,7 @@ pub(super) async fn episodes(
 ) -> Result<impl IntoResponse, Refusal> {
     let slug = known(slug)?;
     let found = shared
-        .reader
+        .catalogue
         .episodes_by_slug(slug.clone())
         .await
         .map_err(|error| Refusal::failed("Failed to retrieve episodes", &error))?;

@@ -49,7 +49,7 @@ pub(super) async fn anime(State(shared): State<Shared>, body: Body) -> Result<Js
     let (key, card) = payload::anime(&gate::json_body(&shared, body).await?)?;
     let message = format!("Anime imported successfully: {}", card.title);
     let change = shared
-        .importer
+        .catalogue
         .import_card(key, card)
         .await
         .map_err(|error| Refusal::failed("Failed to import anime", &error))?;
@@ -62,7 +62,7 @@ pub(super) async fn episodes(State(shared): State<Shared>, body: Body) -> Result
     let (key, episodes) = payload::episodes(&gate::json_body(&shared, body).await?)?;
     let name = format!("{}/{}", key.source_name, key.source_id);
     let outcome = shared
-        .importer
+        .catalogue
         .import_episodes(key, episodes)
         .await
         .map_err(|error| Refusal::failed("Failed to import episodes", &error))?;
@@ -91,7 +91,7 @@ pub(super) async fn video(State(shared): State<Shared>, body: Body) -> Result<Js
     let video = payload::video(&gate::json_body(&shared, body).await?)?;
     let name = format!("{}/{}", video.key.source_name, video.key.source_episode_id);
     let change = shared
-        .importer
+        .catalogue
         .import_video(video)
         .await
         .map_err(|error| Refusal::failed("Failed to import video source", &error))?;

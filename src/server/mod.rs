@@ -21,6 +21,7 @@ mod trace;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -28,10 +29,13 @@ use tokio::net::TcpListener;
 use crate::backend::{BackendError, Catalogue};
 use crate::observe::events;
 use crate::observe::metrics::Metrics;
-use crate::store::catalogue::SqliteCatalogue;
+use crate::store::{Location, Store};
 
 pub use error::ServerError;
 pub use token::{Obtained, SHORTEST_PUBLIC, Token, obtain};
+
+/// Connections of an embedded catalogue for questions, beside the one for changes.
+const READERS: usize = 2;
 
 /// How often recorded durations are folded into the metrics' buckets.
 const FOLD: Duration = Duration::from_secs(5);
@@ -70,16 +74,14 @@ impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
         let Options { listen, token, catalog, max_body, request_timeout, max_requests, shutdown, metrics } = options;
-        let open = async || SqliteCatalogue::open(&catalog).await.map_err(BackendError::from);
+        let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
-        let importer = Catalogue::new(open().await?, "");
-        // A connection of its own, so that readers never wait for the disk behind imports.
-        let reader = Catalogue::new(open().await?, "");
+        let catalogue = Catalogue::new(Arc::new(store), "");
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests };
-        Ok(Self { listener, address, state: app::Shared::new(importer, reader, token, limits, metrics), shutdown })
+        Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics), shutdown })
     }
 
     /// Where it listens.

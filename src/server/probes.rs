@@ -28,7 +28,7 @@ pub(super) async fn alive() -> Json<serde_json::Value> {
 
 /// `GET /readyz`.
 pub(super) async fn ready(State(shared): State<Shared>) -> Result<Json<serde_json::Value>, Refusal> {
-    let asked = async { tokio::try_join!(shared.importer.ping(), shared.reader.ping()) };
+    let asked = async { tokio::try_join!(shared.catalogue.ping(), shared.catalogue.ping()) };
     match tokio::time::timeout(shared.limits.request_timeout, asked).await {
         Ok(Ok(_)) => Ok(Json(json!({ "status": "ok" }))),
         Ok(Err(error)) => Err(Refusal::busy("The store does not answer", 5).because(chain(&error))),

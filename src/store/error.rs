@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::sql::SqlError;
 use crate::error::{Fault, Party, Severity};
 
 /// A store that refused. Cheap to clone, because one failed commit answers every job it carried.
@@ -66,6 +67,15 @@ impl StoreError {
 
     pub(crate) fn from_sqlite(path: &Path, party: Party, error: &rusqlite::Error) -> Self {
         Self::new(path, party, kind_of(error))
+    }
+
+    pub(crate) fn from_sql(path: &Path, party: Party, error: &SqlError) -> Self {
+        match error {
+            SqlError::Sqlite(error) => Self::from_sqlite(path, party, error),
+            SqlError::Unreadable(text) | SqlError::Refused(text) => {
+                Self::new(path, party, StoreErrorKind::Refused(text.clone()))
+            }
+        }
     }
 
     pub(crate) fn from_io(path: &Path, party: Party, error: &std::io::Error) -> Self {

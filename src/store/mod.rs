@@ -1,12 +1,18 @@
-//! What is kept on disk: the catalogue (canonical tables), the landing (raw pages) and the record of what was sent.
+//! What is kept: the backend's tables (catalogue and, beside it, everything that leads to it), the landing (raw pages)
+//! and the record of what was sent.
 //!
-//! Each store is a small surface of questions and changes; the engine below it ([`sqlite`]) is one file with one
-//! writer thread. An answer to a change always means that the change is committed.
+//! The backend's tables are on one of two engines behind one [`Store`]; their SQL is written once ([`sql`]). Landing
+//! and record are files of the crawl's state, always SQLite ([`sqlite`]: one file with one writer thread). An answer to
+//! a change always means that the change is committed.
 
 pub mod catalogue;
 mod error;
+mod handle;
 pub mod landing;
+mod schema;
 pub mod sent;
+pub mod sql;
 pub mod sqlite;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use handle::{Location, Store};

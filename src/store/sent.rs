@@ -70,7 +70,7 @@ impl Sent {
                     .query_row(params![target, signed(series.0)?], |row| {
                         Ok(SentTitle {
                             anime: row.get(0)?,
-                            origin: row.get_ref(1)?.as_str_or_null()?.map(parse_origin).transpose()?,
+                            origin: row.get_ref(1)?.as_str_or_null()?.map(parse_origin).transpose().map_err(unreadable)?,
                             parts: unpack(row.get_ref(2)?.as_blob()?),
                             fingerprint: row.get(3)?,
                             titles: parse_titles(row.get_ref(4)?.as_str()?),
@@ -130,4 +130,8 @@ mod tests {
         let title = SentTitle { parts, ..SentTitle::default() };
         assert!(title.has(77) && !title.has(78));
     }
+}
+
+fn unreadable(error: crate::store::sql::SqlError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
 }

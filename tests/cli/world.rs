@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use parser::sandbox::{Sandbox, SandboxOptions, Service, Titles};
-use parser::store::catalogue::{CatalogueStore as _, SqliteCatalogue};
+use parser::store::{Store, catalogue};
 use tempfile::TempDir;
 
 /// Nothing here takes longer, so whatever does hangs.
@@ -168,8 +168,8 @@ impl World {
 pub(crate) fn dump(path: &Path) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let store = SqliteCatalogue::open_read_only(path).await.expect("the catalogue opens").expect("a catalogue");
-        store.dump().await.expect("the catalogue reads")
+        let store = Store::open_file_read_only(path).await.expect("the catalogue opens").expect("a catalogue");
+        store.read(catalogue::dump).await.expect("the catalogue reads")
     })
 }
 

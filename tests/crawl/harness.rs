@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parser::backend::Catalogue;
 use parser::sandbox::{Sandbox, SandboxOptions, Titles};
-use parser::store::catalogue::SqliteCatalogue;
+use parser::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -63,9 +63,9 @@ impl State {
     /// The catalogue as text: equal text = equal catalogue.
     pub(crate) fn catalogue(&self) -> String {
         block_on(async {
-            let store = SqliteCatalogue::open_read_only(&self.file("catalog.db")).await.unwrap();
+            let store = Store::open_file_read_only(&self.file("catalog.db")).await.unwrap();
             let store = store.unwrap_or_else(|| panic!("no catalogue in {}", self.path().display()));
-            Catalogue::new(store, "kodik-shikimori").dump().await.unwrap()
+            Catalogue::new(std::sync::Arc::new(store), "kodik-shikimori").dump().await.unwrap()
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use parser::sandbox::{Sandbox, SandboxOptions};
-use parser::store::catalogue::{CatalogueStore as _, SqliteCatalogue};
+use parser::store::{Store, catalogue};
 use serde_json::{Value, json};
 
 use super::world::{Served, TOKEN, command};
@@ -59,8 +59,9 @@ fn without_slug_numbers(mut lines: Vec<Value>) -> Vec<Value> {
 
 fn dump(path: &Path) -> Vec<Value> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let text =
-        runtime.block_on(async { SqliteCatalogue::open_read_only(path).await.unwrap().unwrap().dump().await.unwrap() });
+    let text = runtime.block_on(async {
+        Store::open_file_read_only(path).await.unwrap().unwrap().read(catalogue::dump).await.unwrap()
+    });
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
-use parser::store::catalogue::{CatalogueStore as _, SqliteCatalogue};
+use parser::store::Store;
 use serde_json::json;
 
 use super::world::{ANIME, Served, TOKEN, anime, ask, command, connect, head, read_answer};
@@ -248,8 +248,8 @@ fn whoever_opens_a_new_catalogue_at_once_finds_its_tables() {
             let open = || {
                 let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 barrier.wait();
-                let store = runtime.block_on(SqliteCatalogue::open(&path)).unwrap();
-                store.store_id().to_owned()
+                let store = runtime.block_on(Store::open_file(&path, 0, None)).unwrap();
+                store.id().to_owned()
             };
             let openers: Vec<_> = (0..OPENERS).map(|_| scope.spawn(open)).collect();
             openers.into_iter().map(|opener| opener.join().unwrap()).collect()

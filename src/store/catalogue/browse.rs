@@ -1,14 +1,9 @@
 //! Questions of readers: a page of series, one series by its slug, its episodes with their players. Only what is
 //! switched on is shown.
 
-use std::future::Future;
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
-
-use super::{SqliteCatalogue, codec};
+use super::codec;
 use crate::model::SeriesStatus;
-use crate::store::StoreError;
-use crate::store::sqlite::unsigned;
+use crate::store::sql::{Engine, Row, Session, SqlError, values};
 
 /// Which series, in which order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,128 +121,108 @@ pub struct ShownPlayer {
     pub priority: i64,
 }
 
-/// An engine that readers can ask.
-pub trait BrowseStore: Send + Sync {
-    /// One page of series.
-    fn page(&self, query: Query) -> impl Future<Output = Result<Page, StoreError>> + Send;
-
-    /// The series of this slug.
-    fn by_slug(&self, slug: String) -> impl Future<Output = Result<Option<ShownSeries>, StoreError>> + Send;
-
-    /// The episodes of the series of this slug, specials last; `None` = no such series.
-    fn episodes_by_slug(
-        &self,
-        slug: String,
-    ) -> impl Future<Output = Result<Option<Vec<ShownEpisode>>, StoreError>> + Send;
-
-    /// Does the store answer at all?
-    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-impl BrowseStore for SqliteCatalogue {
-    async fn page(&self, query: Query) -> Result<Page, StoreError> {
-        self.database.read(move |connection| page(connection, &query)).await
-    }
-
-    async fn by_slug(&self, slug: String) -> Result<Option<ShownSeries>, StoreError> {
-        self.database
-            .read(move |connection| {
-                connection
-                    .prepare_cached(&format!("{COLUMNS} WHERE r.is_active = 1 AND r.slug = ?1"))?
-                    .query_row([slug], series)
-                    .optional()
-            })
-            .await
-    }
-
-    async fn episodes_by_slug(&self, slug: String) -> Result<Option<Vec<ShownEpisode>>, StoreError> {
-        self.database.read(move |connection| episodes(connection, &slug)).await
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        // A statement that reads the file, so that a lost disk is noticed.
-        self.database
-            .read(|connection| connection.prepare_cached("SELECT 1 FROM source LIMIT 1")?.exists([]).map(drop))
-            .await
-    }
-}
-
 const COLUMNS: &str = "SELECT s.name, r.source_id, r.slug, r.title, r.alternative_titles, r.description, r.year, \
                        r.status, r.poster, r.genres, r.created_at, r.updated_at \
                        FROM series r JOIN source s ON s.id = r.source";
 
-const FILTER: &str = "WHERE r.is_active = 1 AND (?1 IS NULL OR r.year = ?1) AND (?2 IS NULL OR r.status = ?2) AND \
-                      (?3 IS NULL OR EXISTS (SELECT 1 FROM json_each(r.genres) g WHERE g.value = ?3 COLLATE NOCASE))";
+const SELECTED: &str = "r.is_active = TRUE AND (?1 IS NULL OR r.year = ?1) AND (?2 IS NULL OR r.status = ?2) AND \
+                        (?3 IS NULL OR EXISTS (SELECT 1 FROM ";
 
-fn page(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
+/// The condition on `?1` year, `?2` status and `?3` genre.
+fn filter(engine: Engine) -> String {
+    let genre = match engine {
+        Engine::Sqlite => "json_each(r.genres) g WHERE lower(g.value) = lower(?3)))",
+        // Only ASCII letters have a case, as in SQLite.
+        Engine::Postgres => {
+            "jsonb_array_elements_text(r.genres) g (value) \
+             WHERE lower(g.value COLLATE \"C\") = lower(CAST(?3 AS TEXT) COLLATE \"C\")))"
+        }
+    };
+    format!("WHERE {SELECTED}{genre}")
+}
+
+/// One page of series.
+pub fn page(session: &Session<'_>, query: &Query) -> Result<Page, SqlError> {
     let status = query.status.map(SeriesStatus::as_str);
-    let total = connection
-        .prepare_cached(&format!("SELECT count(*) FROM series r {FILTER}"))?
-        .query_row(params![query.year, status, query.genre], |row| unsigned(row, 0))?;
+    let filter = filter(session.engine());
+    let total = session.one(
+        &format!("SELECT count(*) FROM series r {filter}"),
+        values![query.year, status, &query.genre],
+        |row| row.get(0),
+    )?;
     let order = query.sort.sql(query.descending);
     // The page's rows are chosen without their texts, which may be long.
-    let series = connection
-        .prepare_cached(&format!(
-            "{COLUMNS} WHERE r.id IN (SELECT r.id FROM series r {FILTER} ORDER BY {order} LIMIT ?4 OFFSET ?5) \
+    let series = session.query(
+        &format!(
+            "{COLUMNS} WHERE r.id IN (SELECT r.id FROM series r {filter} ORDER BY {order} LIMIT ?4 OFFSET ?5) \
              ORDER BY {order}"
-        ))?
-        .query_map(params![query.year, status, query.genre, query.limit, query.skip], series)?
-        .collect::<rusqlite::Result<_>>()?;
+        ),
+        values![query.year, status, &query.genre, query.limit, query.skip],
+        series,
+    )?;
     Ok(Page { total, series })
 }
 
-fn series(row: &Row<'_>) -> rusqlite::Result<ShownSeries> {
+fn series(row: &Row<'_>) -> Result<ShownSeries, SqlError> {
     Ok(ShownSeries {
         source_name: row.get(0)?,
         source_id: row.get(1)?,
         slug: row.get(2)?,
         title: row.get(3)?,
-        alternative_titles: codec::parse_list(row.get_ref(4)?.as_str()?)?,
+        alternative_titles: codec::parse_list(row.text(4)?)?,
         description: row.get(5)?,
         year: row.get(6)?,
         status: row.get(7)?,
         poster: row.get(8)?,
-        genres: codec::parse_list(row.get_ref(9)?.as_str()?)?,
+        genres: codec::parse_list(row.text(9)?)?,
         created_at: codec::parse_millis(row.get(10)?)?,
         updated_at: codec::parse_millis(row.get(11)?)?,
     })
 }
 
-fn episodes(connection: &Connection, slug: &str) -> rusqlite::Result<Option<Vec<ShownEpisode>>> {
-    let series: Option<i64> = connection
-        .prepare_cached("SELECT id FROM series WHERE is_active = 1 AND slug = ?1")?
-        .query_row([slug], |row| row.get(0))
-        .optional()?;
+/// The series of a slug.
+pub fn by_slug(session: &Session<'_>, slug: &str) -> Result<Option<ShownSeries>, SqlError> {
+    session.first(&format!("{COLUMNS} WHERE r.is_active = TRUE AND r.slug = ?1"), values![slug], series)
+}
+
+/// The episodes of the series of a slug, specials last; `None` = no such series.
+pub fn episodes_by_slug(session: &Session<'_>, slug: &str) -> Result<Option<Vec<ShownEpisode>>, SqlError> {
+    let series: Option<i64> =
+        session.first("SELECT id FROM series WHERE is_active = TRUE AND slug = ?1", values![slug], |row| row.get(0))?;
     let Some(series) = series else { return Ok(None) };
-    let mut statement = connection.prepare_cached(
+    let mut episodes: Vec<ShownEpisode> = Vec::new();
+    session.query(
         "SELECT s.name, e.source_episode_id, e.season, e.number, e.title, v.player_type, v.url, v.player_source, \
          v.priority FROM episode e JOIN source s ON s.id = e.source \
-         LEFT JOIN video v ON v.episode_id = e.id AND v.is_active = 1 \
-         WHERE e.series_id = ?1 AND e.is_active = 1 \
+         LEFT JOIN video v ON v.episode_id = e.id AND v.is_active = TRUE \
+         WHERE e.series_id = ?1 AND e.is_active = TRUE \
          ORDER BY e.season = 0, e.season, e.number, e.source_episode_id, v.priority DESC, v.player_source, v.url",
+        values![series],
+        |row| collect(row, &mut episodes),
     )?;
-    let mut rows = statement.query([series])?;
-    let mut episodes: Vec<ShownEpisode> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let id = row.get_ref(1)?.as_str()?;
-        if episodes.last().is_none_or(|episode| episode.source_episode_id != id) {
-            episodes.push(ShownEpisode {
-                source_name: row.get(0)?,
-                source_episode_id: id.to_owned(),
-                season: row.get(2)?,
-                number: row.get(3)?,
-                title: row.get(4)?,
-                players: Vec::new(),
-            });
-        }
-        if let (Some(player_type), Some(episode)) = (row.get(5)?, episodes.last_mut()) {
-            episode.players.push(ShownPlayer {
-                player_type,
-                url: row.get(6)?,
-                source_name: row.get(7)?,
-                priority: row.get(8)?,
-            });
-        }
-    }
     Ok(Some(episodes))
+}
+
+/// Rows of one episode follow each other, one for each player.
+fn collect(row: &Row<'_>, episodes: &mut Vec<ShownEpisode>) -> Result<(), SqlError> {
+    let id = row.text(1)?;
+    if episodes.last().is_none_or(|episode| episode.source_episode_id != id) {
+        episodes.push(ShownEpisode {
+            source_name: row.get(0)?,
+            source_episode_id: id.to_owned(),
+            season: row.get(2)?,
+            number: row.get(3)?,
+            title: row.get(4)?,
+            players: Vec::new(),
+        });
+    }
+    if let (Some(player_type), Some(episode)) = (row.get(5)?, episodes.last_mut()) {
+        episode.players.push(ShownPlayer {
+            player_type,
+            url: row.get(6)?,
+            source_name: row.get(7)?,
+            priority: row.get(8)?,
+        });
+    }
+    Ok(())
 }

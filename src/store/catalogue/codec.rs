@@ -1,8 +1,7 @@
 //! The words of the tables for the model's enums, dates and lists.
 
-use rusqlite::types::Type;
-
 use crate::model::{CharacterRole, Date, EpisodeClass, EpisodeKey, MetadataOrigin, SeriesStatus, TranslationKind};
+use crate::store::sql::SqlError;
 
 /// The word for an origin.
 pub fn origin(origin: MetadataOrigin) -> &'static str {
@@ -13,7 +12,7 @@ pub fn origin(origin: MetadataOrigin) -> &'static str {
     }
 }
 
-pub(crate) fn parse_origin(word: &str) -> rusqlite::Result<MetadataOrigin> {
+pub(crate) fn parse_origin(word: &str) -> Result<MetadataOrigin, SqlError> {
     match word {
         "shikimori_graphql" => Ok(MetadataOrigin::ShikimoriGraphql),
         "shikimori_rest" => Ok(MetadataOrigin::ShikimoriRest),
@@ -22,7 +21,7 @@ pub(crate) fn parse_origin(word: &str) -> rusqlite::Result<MetadataOrigin> {
     }
 }
 
-pub(super) fn parse_status(word: &str) -> rusqlite::Result<SeriesStatus> {
+pub(super) fn parse_status(word: &str) -> Result<SeriesStatus, SqlError> {
     match word {
         "ongoing" => Ok(SeriesStatus::Ongoing),
         "completed" => Ok(SeriesStatus::Completed),
@@ -79,7 +78,7 @@ pub(super) fn date(date: Date) -> String {
     }
 }
 
-pub(super) fn parse_date(text: &str) -> rusqlite::Result<Date> {
+pub(super) fn parse_date(text: &str) -> Result<Date, SqlError> {
     let wrong = || unreadable("date", text);
     // A year may be negative: the sign is not a separator.
     let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
@@ -97,20 +96,20 @@ pub(super) fn list(items: &[String]) -> String {
     serde_json::to_string(items).unwrap_or_else(|_| "[]".to_owned())
 }
 
-pub(super) fn parse_list(text: &str) -> rusqlite::Result<Vec<String>> {
+pub(super) fn parse_list(text: &str) -> Result<Vec<String>, SqlError> {
     if text == "[]" {
         return Ok(Vec::new());
     }
     serde_json::from_str(text).map_err(|_| unreadable("list", text))
 }
 
-pub(super) fn parse_millis(millis: i64) -> rusqlite::Result<jiff::Timestamp> {
+pub(super) fn parse_millis(millis: i64) -> Result<jiff::Timestamp, SqlError> {
     jiff::Timestamp::from_millisecond(millis).map_err(|_| unreadable("time", &millis.to_string()))
 }
 
-fn unreadable(what: &str, text: &str) -> rusqlite::Error {
+fn unreadable(what: &str, text: &str) -> SqlError {
     let shown: String = text.chars().take(80).collect();
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, format!("a stored {what} is unreadable: `{shown}`").into())
+    SqlError::Unreadable(format!("a stored {what} is unreadable: `{shown}`"))
 }
 
 #[cfg(test)]

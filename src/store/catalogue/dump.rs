@@ -1,54 +1,168 @@
 //! The catalogue as text: the same content gives the same bytes, whatever the order of imports, the time or the engine.
 
-use rusqlite::Connection;
+use serde_json::{Map, Value as Json};
 
-/// One query for each table; each gives one JSON object a line, ordered by natural keys.
-const TABLES: [&str; 6] = [
-    "SELECT json_object('table', 'series', 'source', s.name, 'source_id', r.source_id, 'slug', r.slug, 'title', r.title, \
-     'alternative_titles', json(r.alternative_titles), 'description', r.description, 'year', r.year, \
-     'status', r.status, 'poster', r.poster, 'genres', json(r.genres), 'kind', r.kind, 'score', r.score, \
-     'rating', r.rating, 'duration_minutes', r.duration_minutes, 'episodes_total', r.episodes_total, \
-     'episodes_aired', r.episodes_aired, 'next_episode_at', r.next_episode_at, 'aired_on', r.aired_on, \
-     'released_on', r.released_on, 'studios', json(r.studios), 'franchise', r.franchise, 'season', r.season, \
-     'imdb_id', r.imdb_id, 'kinopoisk_id', r.kinopoisk_id, 'origin', r.origin, 'fingerprint', r.fingerprint, \
-     'is_active', r.is_active, 'admin_modified', r.admin_modified) \
-     FROM series r JOIN source s ON s.id = r.source ORDER BY s.name, length(r.source_id), r.source_id",
-    "SELECT json_object('table', 'episode', 'source', s.name, 'series', r.source_id, \
-     'source_episode_id', e.source_episode_id, 'season', e.season, 'key', e.key, 'number', e.number, \
-     'title', e.title, 'class', e.class, 'is_active', e.is_active, 'disabled_by', e.disabled_by) \
-     FROM episode e JOIN series r ON r.id = e.series_id JOIN source s ON s.id = e.source \
-     ORDER BY s.name, length(r.source_id), r.source_id, e.season, e.number, e.source_episode_id",
-    "SELECT json_object('table', 'release', 'source', s.name, 'series', r.source_id, \
-     'translation_id', l.translation_id, 'title', l.title, 'kind', l.kind, 'material_id', l.material_id, \
-     'priority', l.priority, 'quality', l.quality, 'camrip', l.camrip, 'episodes', l.episodes, \
-     'blocked_countries', json(l.blocked_countries), 'blocked_seasons', json(l.blocked_seasons), \
-     'source_updated_at', l.source_updated_at, 'is_active', l.is_active) \
-     FROM release l JOIN series r ON r.id = l.series_id JOIN source s ON s.id = r.source \
-     ORDER BY s.name, length(r.source_id), r.source_id, l.translation_id",
-    "SELECT json_object('table', 'video', 'source', s.name, 'source_episode_id', e.source_episode_id, \
-     'translation_id', l.translation_id, 'player_type', v.player_type, 'player_source', v.player_source, \
-     'url', v.url, 'priority', v.priority, 'is_active', v.is_active, 'disabled_by', v.disabled_by) \
-     FROM video v JOIN episode e ON e.id = v.episode_id JOIN source s ON s.id = e.source \
-     LEFT JOIN release l ON l.id = v.release_id \
-     ORDER BY s.name, e.source_episode_id, l.translation_id, v.player_source, v.url",
-    "SELECT json_object('table', 'character', 'source', s.name, 'source_id', c.source_id, 'name', c.name, \
-     'russian', c.russian, 'image', c.image) \
-     FROM character c JOIN source s ON s.id = c.source ORDER BY s.name, c.source_id",
-    "SELECT json_object('table', 'series_character', 'source', s.name, 'series', r.source_id, \
-     'character', c.source_id, 'role', sc.role) \
-     FROM series_character sc JOIN series r ON r.id = sc.series_id JOIN character c ON c.id = sc.character_id \
-     JOIN source s ON s.id = r.source ORDER BY s.name, length(r.source_id), r.source_id, c.source_id",
+use super::codec;
+use crate::store::sql::{Row, Session, SqlError};
+
+/// What a column holds.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    List,
+    Int,
+    Real,
+    Bool,
+}
+
+use Kind::{Bool, Int, List, Real, Text};
+
+/// One query for each table, and the names and kinds of its columns; ordered by natural keys.
+struct Table {
+    name: &'static str,
+    sql: &'static str,
+    columns: &'static [(&'static str, Kind)],
+}
+
+const TABLES: [Table; 6] = [
+    Table {
+        name: "series",
+        sql: "SELECT s.name, r.source_id, r.slug, r.title, r.alternative_titles, r.description, r.year, r.status, \
+              r.poster, r.genres, r.kind, r.score, r.rating, r.duration_minutes, r.episodes_total, r.episodes_aired, \
+              r.next_episode_at, r.aired_on, r.released_on, r.studios, r.franchise, r.season, r.imdb_id, \
+              r.kinopoisk_id, r.origin, r.fingerprint, r.is_active, r.admin_modified \
+              FROM series r JOIN source s ON s.id = r.source ORDER BY s.name, length(r.source_id), r.source_id",
+        columns: &[
+            ("source", Text),
+            ("source_id", Text),
+            ("slug", Text),
+            ("title", Text),
+            ("alternative_titles", List),
+            ("description", Text),
+            ("year", Int),
+            ("status", Text),
+            ("poster", Text),
+            ("genres", List),
+            ("kind", Text),
+            ("score", Real),
+            ("rating", Text),
+            ("duration_minutes", Int),
+            ("episodes_total", Int),
+            ("episodes_aired", Int),
+            ("next_episode_at", Int),
+            ("aired_on", Text),
+            ("released_on", Text),
+            ("studios", List),
+            ("franchise", Text),
+            ("season", Text),
+            ("imdb_id", Text),
+            ("kinopoisk_id", Text),
+            ("origin", Text),
+            ("fingerprint", Text),
+            ("is_active", Bool),
+            ("admin_modified", Bool),
+        ],
+    },
+    Table {
+        name: "episode",
+        sql: "SELECT s.name, r.source_id, e.source_episode_id, e.season, e.key, e.number, e.title, e.class, \
+              e.is_active, e.disabled_by \
+              FROM episode e JOIN series r ON r.id = e.series_id JOIN source s ON s.id = e.source \
+              ORDER BY s.name, length(r.source_id), r.source_id, e.season, e.number, e.source_episode_id",
+        columns: &[
+            ("source", Text),
+            ("series", Text),
+            ("source_episode_id", Text),
+            ("season", Int),
+            ("key", Text),
+            ("number", Int),
+            ("title", Text),
+            ("class", Text),
+            ("is_active", Bool),
+            ("disabled_by", Text),
+        ],
+    },
+    Table {
+        name: "release",
+        sql: "SELECT s.name, r.source_id, l.translation_id, l.title, l.kind, l.material_id, l.priority, l.quality, \
+              l.camrip, l.episodes, l.blocked_countries, l.blocked_seasons, l.source_updated_at, l.is_active \
+              FROM release l JOIN series r ON r.id = l.series_id JOIN source s ON s.id = r.source \
+              ORDER BY s.name, length(r.source_id), r.source_id, l.translation_id",
+        columns: &[
+            ("source", Text),
+            ("series", Text),
+            ("translation_id", Int),
+            ("title", Text),
+            ("kind", Text),
+            ("material_id", Text),
+            ("priority", Int),
+            ("quality", Text),
+            ("camrip", Bool),
+            ("episodes", Int),
+            ("blocked_countries", List),
+            ("blocked_seasons", List),
+            ("source_updated_at", Int),
+            ("is_active", Bool),
+        ],
+    },
+    Table {
+        name: "video",
+        sql: "SELECT s.name, e.source_episode_id, l.translation_id, v.player_type, v.player_source, v.url, v.priority, \
+              v.is_active, v.disabled_by \
+              FROM video v JOIN episode e ON e.id = v.episode_id JOIN source s ON s.id = e.source \
+              LEFT JOIN release l ON l.id = v.release_id \
+              ORDER BY s.name, e.source_episode_id, coalesce(l.translation_id, -1), v.player_source, v.url",
+        columns: &[
+            ("source", Text),
+            ("source_episode_id", Text),
+            ("translation_id", Int),
+            ("player_type", Text),
+            ("player_source", Text),
+            ("url", Text),
+            ("priority", Int),
+            ("is_active", Bool),
+            ("disabled_by", Text),
+        ],
+    },
+    Table {
+        name: "character",
+        sql: "SELECT s.name, c.source_id, c.name, c.russian, c.image \
+              FROM character c JOIN source s ON s.id = c.source ORDER BY s.name, c.source_id",
+        columns: &[("source", Text), ("source_id", Int), ("name", Text), ("russian", Text), ("image", Text)],
+    },
+    Table {
+        name: "series_character",
+        sql: "SELECT s.name, r.source_id, c.source_id, sc.role \
+              FROM series_character sc JOIN series r ON r.id = sc.series_id JOIN character c ON c.id = sc.character_id \
+              JOIN source s ON s.id = r.source ORDER BY s.name, length(r.source_id), r.source_id, c.source_id",
+        columns: &[("source", Text), ("series", Text), ("character", Int), ("role", Text)],
+    },
 ];
 
-pub(super) fn dump(connection: &Connection) -> rusqlite::Result<String> {
+/// The whole catalogue as JSON lines in a fixed order, without row ids and times: equal text = equal catalogue.
+pub fn dump(session: &Session<'_>) -> Result<String, SqlError> {
     let mut text = String::new();
-    for sql in TABLES {
-        let mut statement = connection.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            text.push_str(row.get_ref(0)?.as_str()?);
+    for table in &TABLES {
+        session.query(table.sql, &[], |row| {
+            let mut line = Map::new();
+            line.insert("table".to_owned(), table.name.into());
+            for (index, (name, kind)) in table.columns.iter().enumerate() {
+                line.insert((*name).to_owned(), json(row, index, *kind)?);
+            }
+            text.push_str(&Json::Object(line).to_string());
             text.push('\n');
-        }
+            Ok(())
+        })?;
     }
     Ok(text)
+}
+
+fn json(row: &Row<'_>, index: usize, kind: Kind) -> Result<Json, SqlError> {
+    Ok(match kind {
+        Text => row.text_or_null(index)?.into(),
+        List => codec::parse_list(row.text(index)?)?.into(),
+        Int => row.get::<Option<i64>>(index)?.into(),
+        Real => row.get::<Option<f64>>(index)?.into(),
+        Bool => row.get::<bool>(index)?.into(),
+    })
 }

@@ -1,8 +1,8 @@
 //! The canonical tables: series, episodes, releases, videos, characters.
 //!
-//! A store knows how to read what it has of one title and how to apply [`Changes`]; which changes those are is decided
-//! above it, by a pure function that the store calls between the two inside one transaction. So two imports of one
-//! title can never interleave, on any engine.
+//! Here is how to read what is stored of one title and how to apply [`Changes`]; which changes those are is decided
+//! above, by pure functions, between the two and in the same transaction. Whoever changes a title takes [`lock_title`]
+//! first, so two imports of one title can never interleave, on any engine.
 
 mod browse;
 mod changes;
@@ -10,20 +10,23 @@ mod codec;
 mod dump;
 mod parts;
 mod read;
-mod sqlite;
 mod write;
 
-use std::future::Future;
+use super::sql::{Session, SqlError};
 
-use super::StoreError;
-
-pub use browse::{BrowseStore, Page, Query, ShownEpisode, ShownPlayer, ShownSeries, Sort};
+pub use browse::{Page, Query, ShownEpisode, ShownPlayer, ShownSeries, Sort, by_slug, episodes_by_slug, page};
 pub use changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, Switch, VideoRow};
 pub(crate) use codec::parse_origin;
 pub use codec::{episode_class, episode_key, origin as origin_word, translation_kind};
-pub use parts::{Card, CardPut, KnownEpisode, PartsStore, StoredCard, VideoKey};
-pub use read::{StoredCharacter, StoredEpisode, StoredRelease, StoredSeries, StoredTitle, StoredVideo};
-pub use sqlite::SqliteCatalogue;
+pub use dump::dump;
+pub use parts::{
+    Card, CardPut, KnownEpisode, KnownEpisodes, KnownVideo, StoredCard, VideoKey, card, known_episodes, known_video,
+    put_card, put_episodes, put_video,
+};
+pub use read::{
+    StoredCharacter, StoredEpisode, StoredRelease, StoredSeries, StoredTitle, StoredVideo, has_fingerprint, title,
+};
+pub use write::apply;
 
 /// Which title: the natural key of a series.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,6 +35,11 @@ pub struct TitleKey {
     pub source_name: String,
     /// The source's id of the series.
     pub source_id: String,
+}
+
+/// Waits until nobody else changes the title of this key, and keeps others out until the transaction ends.
+pub fn lock_title(session: &Session<'_>, key: &TitleKey) -> Result<(), SqlError> {
+    session.lock(&format!("title {} {}", key.source_name, key.source_id))
 }
 
 /// Rows of each canonical table.
@@ -51,38 +59,22 @@ pub struct Counts {
     pub characters: u64,
 }
 
-/// The result of [`CatalogueStore::update`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Updated<T> {
-    /// The stored fingerprint is the record's: nothing was read any further.
-    SameFingerprint,
-    /// Decided on what is stored; the changes (if any) are committed.
-    Decided(T),
-}
-
-/// An engine that keeps the canonical tables.
-pub trait CatalogueStore: Send + Sync {
-    /// The identity of this catalogue, made when it was created.
-    fn store_id(&self) -> &str;
-
-    /// Reads the title, lets `decide` say what has to change, applies that, all in one transaction. `decide` is pure
-    /// and may be called again when an engine has to try again.
-    fn update<T, F>(
-        &self,
-        key: TitleKey,
-        fingerprint: String,
-        decide: F,
-    ) -> impl Future<Output = Result<Updated<T>, StoreError>> + Send
-    where
-        T: Send + 'static,
-        F: Fn(Option<&StoredTitle>) -> (Option<Changes>, T) + Send + 'static;
-
-    /// What is stored of a title.
-    fn title(&self, key: TitleKey) -> impl Future<Output = Result<Option<StoredTitle>, StoreError>> + Send;
-
-    /// Rows of each table.
-    fn counts(&self) -> impl Future<Output = Result<Counts, StoreError>> + Send;
-
-    /// The whole catalogue as JSON lines in a fixed order, without row ids and times: equal text = equal catalogue.
-    fn dump(&self) -> impl Future<Output = Result<String, StoreError>> + Send;
+/// Rows of each table.
+pub fn counts(session: &Session<'_>) -> Result<Counts, SqlError> {
+    session.one(
+        "SELECT (SELECT count(*) FROM series), (SELECT count(*) FROM episode), (SELECT count(*) FROM release), \
+         (SELECT count(*) FROM video WHERE is_active = TRUE), (SELECT count(*) FROM video WHERE is_active = FALSE), \
+         (SELECT count(*) FROM character)",
+        &[],
+        |row| {
+            Ok(Counts {
+                series: row.get(0)?,
+                episodes: row.get(1)?,
+                releases: row.get(2)?,
+                videos: row.get(3)?,
+                inactive_videos: row.get(4)?,
+                characters: row.get(5)?,
+            })
+        },
+    )
 }

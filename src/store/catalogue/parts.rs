@@ -4,18 +4,10 @@
 //! transaction. Every write resets the series' fingerprint: it tells that the last whole record is what is stored, and
 //! that is no longer so.
 
-use std::future::Future;
-
-use rusqlite::{Connection, OptionalExtension, params};
-
 use super::changes::{EpisodeRow, Put, VideoRow};
-use super::{SqliteCatalogue, StoredEpisode, StoredVideo, TitleKey, codec, read, write};
-use crate::model::{Change, MetadataOrigin, SeriesStatus};
-use crate::store::StoreError;
-use crate::store::sqlite::CrashPoints;
-
-const POINTS: CrashPoints =
-    CrashPoints { before: "catalogue.part.before_commit", after: "catalogue.part.after_commit" };
+use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, write};
+use crate::model::{MetadataOrigin, SeriesStatus};
+use crate::store::sql::{Session, SqlError, values};
 
 /// The fields of a series that a partial import carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,218 +80,162 @@ pub struct VideoKey {
     pub player_source: String,
 }
 
-/// An engine that takes parts of titles. `decide` is pure and may be called again when an engine has to try again.
-pub trait PartsStore: Send + Sync {
-    /// Brings the card of a series up to date; `None` = nothing was written.
-    fn update_card<F>(
-        &self,
-        key: TitleKey,
-        decide: F,
-    ) -> impl Future<Output = Result<Option<Change>, StoreError>> + Send
-    where
-        F: Fn(Option<&StoredCard>) -> Option<CardPut> + Send + 'static;
-
-    /// Brings episodes of a series up to date; `decide` sees those that are stored under `ids`. `None` = no such series.
-    fn update_episodes<T, F>(
-        &self,
-        key: TitleKey,
-        ids: Vec<String>,
-        decide: F,
-    ) -> impl Future<Output = Result<Option<T>, StoreError>> + Send
-    where
-        T: Send + 'static,
-        F: Fn(&[KnownEpisode]) -> (Vec<Put<EpisodeRow>>, T) + Send + 'static;
-
-    /// Brings one video up to date; `decide` gets the episode's row. `None` = no such episode, `Some(None)` = nothing
-    /// was written.
-    fn update_video<F>(
-        &self,
-        key: VideoKey,
-        decide: F,
-    ) -> impl Future<Output = Result<Option<Option<Change>>, StoreError>> + Send
-    where
-        F: Fn(i64, Option<&StoredVideo>) -> Option<Put<VideoRow>> + Send + 'static;
+/// The card of a stored series.
+pub fn card(session: &Session<'_>, key: &TitleKey) -> Result<Option<StoredCard>, SqlError> {
+    let Some(source) = read::source_row(session, &key.source_name)? else { return Ok(None) };
+    stored_card(session, source, &key.source_id)
 }
 
-impl PartsStore for SqliteCatalogue {
-    async fn update_card<F>(&self, key: TitleKey, decide: F) -> Result<Option<Change>, StoreError>
-    where
-        F: Fn(Option<&StoredCard>) -> Option<CardPut> + Send + 'static,
-    {
-        let now = jiff::Timestamp::now().as_millisecond();
-        self.database
-            .write(POINTS, move |connection| {
-                let source = read::source_row(connection, &key.source_name)?;
-                let stored = source.map(|source| card(connection, source, &key.source_id)).transpose()?.flatten();
-                match decide(stored.as_ref()) {
-                    None => Ok(None),
-                    Some(CardPut::Insert { card, slug }) => {
-                        insert_card(connection, &key, &card, &slug, now)?;
-                        Ok(Some(Change::Created))
-                    }
-                    Some(CardPut::Update { row, card }) => {
-                        update_card(connection, row, &card, now)?;
-                        Ok(Some(Change::Updated))
-                    }
-                }
-            })
-            .await
-    }
-
-    async fn update_episodes<T, F>(&self, key: TitleKey, ids: Vec<String>, decide: F) -> Result<Option<T>, StoreError>
-    where
-        T: Send + 'static,
-        F: Fn(&[KnownEpisode]) -> (Vec<Put<EpisodeRow>>, T) + Send + 'static,
-    {
-        let now = jiff::Timestamp::now().as_millisecond();
-        self.database
-            .write(POINTS, move |connection| {
-                let Some(source) = read::source_row(connection, &key.source_name)? else { return Ok(None) };
-                let Some(series) = series_row(connection, source, &key.source_id)? else { return Ok(None) };
-                let mut known = Vec::with_capacity(ids.len());
-                for id in &ids {
-                    known.extend(episode(connection, source, series, id)?);
-                }
-                let (puts, told) = decide(&known);
-                for put in &puts {
-                    write::put_episode(connection, source, series, put, now)?;
-                }
-                if !puts.is_empty() {
-                    touch(connection, series, now)?;
-                }
-                Ok(Some(told))
-            })
-            .await
-    }
-
-    async fn update_video<F>(&self, key: VideoKey, decide: F) -> Result<Option<Option<Change>>, StoreError>
-    where
-        F: Fn(i64, Option<&StoredVideo>) -> Option<Put<VideoRow>> + Send + 'static,
-    {
-        let now = jiff::Timestamp::now().as_millisecond();
-        self.database
-            .write(POINTS, move |connection| {
-                let episode: Option<(i64, i64)> = connection
-                    .prepare_cached(
-                        "SELECT e.id, e.series_id FROM source s JOIN episode e ON e.source = s.id \
-                         WHERE s.name = ?1 AND e.source_episode_id = ?2",
-                    )?
-                    .query_row([&key.source_name, &key.source_episode_id], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                let Some((episode, series)) = episode else { return Ok(None) };
-                let stored = video(connection, episode, &key)?;
-                let Some(put) = decide(episode, stored.as_ref()) else { return Ok(Some(None)) };
-                write::put_video(connection, &put, &[], &[], now)?;
-                touch(connection, series, now)?;
-                Ok(Some(Some(if put.row.is_some() { Change::Updated } else { Change::Created })))
-            })
-            .await
+/// Writes the card of a series.
+pub fn put_card(session: &Session<'_>, key: &TitleKey, put: &CardPut, now: i64) -> Result<(), SqlError> {
+    match put {
+        CardPut::Insert { card, slug } => insert_card(session, key, card, slug, now),
+        CardPut::Update { row, card } => update_card(session, *row, card, now),
     }
 }
 
-fn series_row(connection: &Connection, source: i64, source_id: &str) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached("SELECT id FROM series WHERE source = ?1 AND source_id = ?2")?
-        .query_row((source, source_id), |row| row.get(0))
-        .optional()
+/// A series that episodes are sent for, and those of `ids` that are stored, whosever they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEpisodes {
+    source: i64,
+    series: i64,
+    /// Stored under the ids that were asked for.
+    pub episodes: Vec<KnownEpisode>,
 }
 
-fn card(connection: &Connection, source: i64, source_id: &str) -> rusqlite::Result<Option<StoredCard>> {
-    connection
-        .prepare_cached(
-            "SELECT id, title, alternative_titles, description, year, status, poster, genres, admin_modified \
+/// What is stored under `ids`; `None` = no such series.
+pub fn known_episodes(
+    session: &Session<'_>,
+    key: &TitleKey,
+    ids: &[String],
+) -> Result<Option<KnownEpisodes>, SqlError> {
+    let Some(source) = read::source_row(session, &key.source_name)? else { return Ok(None) };
+    let Some(series) = series_row(session, source, &key.source_id)? else { return Ok(None) };
+    let mut episodes = Vec::with_capacity(ids.len());
+    for id in ids {
+        episodes.extend(episode(session, source, series, id)?);
+    }
+    Ok(Some(KnownEpisodes { source, series, episodes }))
+}
+
+/// Writes episodes of that series.
+pub fn put_episodes(
+    session: &Session<'_>,
+    known: &KnownEpisodes,
+    puts: &[Put<EpisodeRow>],
+    now: i64,
+) -> Result<(), SqlError> {
+    for put in puts {
+        write::put_episode(session, known.source, known.series, put, now)?;
+    }
+    if puts.is_empty() { Ok(()) } else { touch(session, known.series, now) }
+}
+
+/// An episode that a video is sent for, and the video if it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownVideo {
+    /// Row of the episode.
+    pub episode: i64,
+    series: i64,
+    /// The video.
+    pub video: Option<StoredVideo>,
+}
+
+/// What is stored of a video; `None` = no such episode.
+pub fn known_video(session: &Session<'_>, key: &VideoKey) -> Result<Option<KnownVideo>, SqlError> {
+    let episode: Option<(i64, i64)> = session.first(
+        "SELECT e.id, e.series_id FROM source s JOIN episode e ON e.source = s.id \
+         WHERE s.name = ?1 AND e.source_episode_id = ?2",
+        values![&key.source_name, &key.source_episode_id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let Some((episode, series)) = episode else { return Ok(None) };
+    Ok(Some(KnownVideo { episode, series, video: stored_video(session, episode, key)? }))
+}
+
+/// Writes that video.
+pub fn put_video(session: &Session<'_>, known: &KnownVideo, put: &Put<VideoRow>, now: i64) -> Result<(), SqlError> {
+    write::put_videos(session, std::slice::from_ref(put), &[], &[], now)?;
+    touch(session, known.series, now)
+}
+
+fn series_row(session: &Session<'_>, source: i64, source_id: &str) -> Result<Option<i64>, SqlError> {
+    session.first("SELECT id FROM series WHERE source = ?1 AND source_id = ?2", values![source, source_id], |row| {
+        row.get(0)
+    })
+}
+
+fn stored_card(session: &Session<'_>, source: i64, source_id: &str) -> Result<Option<StoredCard>, SqlError> {
+    session.first(
+        "SELECT id, title, alternative_titles, description, year, status, poster, genres, admin_modified \
              FROM series WHERE source = ?1 AND source_id = ?2",
-        )?
-        .query_row((source, source_id), |row| {
+        values![source, source_id],
+        |row| {
             Ok(StoredCard {
                 row: row.get(0)?,
                 card: Card {
                     title: row.get(1)?,
-                    alternative_titles: codec::parse_list(row.get_ref(2)?.as_str()?)?,
+                    alternative_titles: codec::parse_list(row.text(2)?)?,
                     description: row.get(3)?,
                     year: row.get(4)?,
-                    status: row.get_ref(5)?.as_str_or_null()?.map(codec::parse_status).transpose()?,
+                    status: row.text_or_null(5)?.map(codec::parse_status).transpose()?,
                     poster: row.get(6)?,
-                    genres: codec::parse_list(row.get_ref(7)?.as_str()?)?,
+                    genres: codec::parse_list(row.text(7)?)?,
                 },
                 admin_modified: row.get(8)?,
             })
-        })
-        .optional()
+        },
+    )
 }
 
-fn insert_card(connection: &Connection, key: &TitleKey, card: &Card, slug: &str, now: i64) -> rusqlite::Result<()> {
-    let source = write::source_row(connection, &key.source_name)?;
-    let slug = write::free_slug(connection, slug)?;
-    connection
-        .prepare_cached(
-            "INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, status, poster, \
+fn insert_card(session: &Session<'_>, key: &TitleKey, card: &Card, slug: &str, now: i64) -> Result<(), SqlError> {
+    let source = write::source_row(session, &key.source_name)?;
+    let slug = write::free_slug(session, slug)?;
+    session.execute("INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, status, poster, \
              genres, studios, origin, fingerprint, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12)",
-        )?
-        .execute(params![
-            source,
-            key.source_id,
-            slug,
-            card.title,
-            codec::list(&card.alternative_titles),
-            card.description,
-            card.year,
-            card.status.map(SeriesStatus::as_str),
-            card.poster,
-            codec::list(&card.genres),
-            // A card does not say where it came from; whoever knows may replace it.
-            codec::origin(MetadataOrigin::MaterialData),
-            now,
-        ])
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12)", values![source, &key.source_id, &slug, &card.title, &codec::list(&card.alternative_titles), &card.description, card.year, card.status.map(SeriesStatus::as_str), &card.poster, &codec::list(&card.genres), // A card does not say where it came from; whoever knows may replace it.
+            codec::origin(MetadataOrigin::MaterialData), now])
         .map(drop)
 }
 
-fn update_card(connection: &Connection, row: i64, card: &Card, now: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
+fn update_card(session: &Session<'_>, row: i64, card: &Card, now: i64) -> Result<(), SqlError> {
+    session
+        .execute(
             "UPDATE series SET title = ?2, alternative_titles = ?3, description = ?4, year = ?5, status = ?6, \
              poster = ?7, genres = ?8, fingerprint = '', updated_at = ?9 WHERE id = ?1",
-        )?
-        .execute(params![
-            row,
-            card.title,
-            codec::list(&card.alternative_titles),
-            card.description,
-            card.year,
-            card.status.map(SeriesStatus::as_str),
-            card.poster,
-            codec::list(&card.genres),
-            now,
-        ])
+            values![
+                row,
+                &card.title,
+                &codec::list(&card.alternative_titles),
+                &card.description,
+                card.year,
+                card.status.map(SeriesStatus::as_str),
+                &card.poster,
+                &codec::list(&card.genres),
+                now
+            ],
+        )
         .map(drop)
 }
 
-fn touch(connection: &Connection, series: i64, now: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE series SET fingerprint = '', updated_at = ?2 WHERE id = ?1")?
-        .execute((series, now))
-        .map(drop)
+fn touch(session: &Session<'_>, series: i64, now: i64) -> Result<(), SqlError> {
+    session.execute("UPDATE series SET fingerprint = '', updated_at = ?2 WHERE id = ?1", values![series, now]).map(drop)
 }
 
-fn episode(connection: &Connection, source: i64, series: i64, id: &str) -> rusqlite::Result<Option<KnownEpisode>> {
-    connection
-        .prepare_cached(
-            "SELECT id, source_episode_id, season, key, number, title, class, is_active, disabled_by IS NOT NULL, \
+fn episode(session: &Session<'_>, source: i64, series: i64, id: &str) -> Result<Option<KnownEpisode>, SqlError> {
+    session.first(
+        "SELECT id, source_episode_id, season, key, number, title, class, is_active, disabled_by IS NOT NULL, \
              series_id FROM episode WHERE source = ?1 AND source_episode_id = ?2",
-        )?
-        .query_row((source, id), |row| {
-            Ok(KnownEpisode { own: row.get::<_, i64>(9)? == series, episode: read::episode(row)? })
-        })
-        .optional()
+        values![source, id],
+        |row| Ok(KnownEpisode { own: row.get::<i64>(9)? == series, episode: read::episode(row)? }),
+    )
 }
 
-fn video(connection: &Connection, episode: i64, key: &VideoKey) -> rusqlite::Result<Option<StoredVideo>> {
-    connection
-        .prepare_cached(
-            "SELECT id, episode_id, release_id, player_type, player_source, url, priority, is_active, \
+fn stored_video(session: &Session<'_>, episode: i64, key: &VideoKey) -> Result<Option<StoredVideo>, SqlError> {
+    session.first(
+        "SELECT id, episode_id, release_id, player_type, player_source, url, priority, is_active, \
              disabled_by IS NOT NULL FROM video WHERE episode_id = ?1 AND url = ?2 AND player_source = ?3",
-        )?
-        .query_row((episode, &key.url, &key.player_source), read::video)
-        .optional()
+        values![episode, &key.url, &key.player_source],
+        read::video,
+    )
 }

@@ -1,10 +1,8 @@
 //! What is stored of one title, read with one query for each table.
 
-use rusqlite::{Connection, OptionalExtension, Row};
-
-use super::codec;
+use super::{TitleKey, codec};
 use crate::model::{CharacterRole, MetadataOrigin, Series, SeriesId, Signals};
-use crate::store::sqlite::unsigned;
+use crate::store::sql::{Row, Session, SqlError, values};
 
 /// A title as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,50 +128,44 @@ pub struct StoredCharacter {
     pub role: Option<CharacterRole>,
 }
 
-pub(super) fn source_row(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
-    connection.prepare_cached("SELECT id FROM source WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+pub(super) fn source_row(session: &Session<'_>, name: &str) -> Result<Option<i64>, SqlError> {
+    session.first("SELECT id FROM source WHERE name = ?1", values![name], |row| row.get(0))
 }
 
 /// Is this the record that was imported last?
-pub(super) fn has_fingerprint(
-    connection: &Connection,
-    source: i64,
-    source_id: &str,
-    fingerprint: &str,
-) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM series WHERE source = ?1 AND source_id = ?2 AND fingerprint = ?3")?
-        .exists((source, source_id, fingerprint))
+pub fn has_fingerprint(session: &Session<'_>, key: &TitleKey, fingerprint: &str) -> Result<bool, SqlError> {
+    session.exists(
+        "SELECT 1 FROM source s JOIN series r ON r.source = s.id \
+         WHERE s.name = ?1 AND r.source_id = ?2 AND r.fingerprint = ?3",
+        values![&key.source_name, &key.source_id, fingerprint],
+    )
 }
 
-pub(super) fn title(connection: &Connection, source: i64, source_id: &str) -> rusqlite::Result<Option<StoredTitle>> {
-    let series = connection
-        .prepare_cached(
-            "SELECT id, slug, source_id, title, alternative_titles, description, year, status, poster, genres, kind, score, \
+/// What is stored of a title.
+pub fn title(session: &Session<'_>, key: &TitleKey) -> Result<Option<StoredTitle>, SqlError> {
+    let Some(source) = source_row(session, &key.source_name)? else { return Ok(None) };
+    let series = session.first("SELECT id, slug, source_id, title, alternative_titles, description, year, status, poster, genres, kind, score, \
              rating, duration_minutes, episodes_total, episodes_aired, next_episode_at, aired_on, released_on, studios, \
              franchise, season, imdb_id, kinopoisk_id, origin, admin_modified, fingerprint \
-             FROM series WHERE source = ?1 AND source_id = ?2",
-        )?
-        .query_row((source, source_id), series)
-        .optional()?;
+             FROM series WHERE source = ?1 AND source_id = ?2", values![source, &key.source_id], series)?;
     let Some(series) = series else { return Ok(None) };
     let row = series.row;
     Ok(Some(StoredTitle {
         series,
-        episodes: episodes(connection, row)?,
-        releases: releases(connection, row)?,
-        videos: videos(connection, row)?,
-        characters: characters(connection, row)?,
+        episodes: episodes(session, row)?,
+        releases: releases(session, row)?,
+        videos: videos(session, row)?,
+        characters: characters(session, row)?,
     }))
 }
 
-fn series(row: &Row<'_>) -> rusqlite::Result<StoredSeries> {
-    let text = |index: usize| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
+fn series(row: &Row<'_>) -> Result<StoredSeries, SqlError> {
+    let text = |index: usize| row.text(index);
     let source_id = text(2)?;
     let id = source_id
         .parse::<SeriesId>()
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error)))?;
-    let date = |index: usize| row.get_ref(index)?.as_str_or_null()?.map(codec::parse_date).transpose();
+        .map_err(|error| SqlError::Unreadable(format!("a stored series id is unreadable: {error}")))?;
+    let date = |index: usize| row.text_or_null(index)?.map(codec::parse_date).transpose();
     Ok(StoredSeries {
         row: row.get(0)?,
         slug: row.get(1)?,
@@ -183,7 +175,7 @@ fn series(row: &Row<'_>) -> rusqlite::Result<StoredSeries> {
             alternative_titles: codec::parse_list(text(4)?)?,
             description: row.get(5)?,
             year: row.get(6)?,
-            status: row.get_ref(7)?.as_str_or_null()?.map(codec::parse_status).transpose()?,
+            status: row.text_or_null(7)?.map(codec::parse_status).transpose()?,
             poster: row.get(8)?,
             genres: codec::parse_list(text(9)?)?,
             signals: Signals {
@@ -193,7 +185,7 @@ fn series(row: &Row<'_>) -> rusqlite::Result<StoredSeries> {
                 duration_minutes: row.get(13)?,
                 episodes_total: row.get(14)?,
                 episodes_aired: row.get(15)?,
-                next_episode_at: row.get::<_, Option<i64>>(16)?.map(codec::parse_millis).transpose()?,
+                next_episode_at: row.get::<Option<i64>>(16)?.map(codec::parse_millis).transpose()?,
                 aired_on: date(17)?,
                 released_on: date(18)?,
                 studios: codec::parse_list(text(19)?)?,
@@ -209,17 +201,16 @@ fn series(row: &Row<'_>) -> rusqlite::Result<StoredSeries> {
     })
 }
 
-fn episodes(connection: &Connection, series: i64) -> rusqlite::Result<Vec<StoredEpisode>> {
-    connection
-        .prepare_cached(
-            "SELECT id, source_episode_id, season, key, number, title, class, is_active, disabled_by IS NOT NULL \
+fn episodes(session: &Session<'_>, series: i64) -> Result<Vec<StoredEpisode>, SqlError> {
+    session.query(
+        "SELECT id, source_episode_id, season, key, number, title, class, is_active, disabled_by IS NOT NULL \
              FROM episode WHERE series_id = ?1",
-        )?
-        .query_map([series], episode)?
-        .collect()
+        values![series],
+        episode,
+    )
 }
 
-pub(super) fn episode(row: &Row<'_>) -> rusqlite::Result<StoredEpisode> {
+pub(super) fn episode(row: &Row<'_>) -> Result<StoredEpisode, SqlError> {
     Ok(StoredEpisode {
         row: row.get(0)?,
         source_episode_id: row.get(1)?,
@@ -233,13 +224,12 @@ pub(super) fn episode(row: &Row<'_>) -> rusqlite::Result<StoredEpisode> {
     })
 }
 
-fn releases(connection: &Connection, series: i64) -> rusqlite::Result<Vec<StoredRelease>> {
-    connection
-        .prepare_cached(
-            "SELECT id, translation_id, title, kind, material_id, priority, quality, camrip, episodes, \
+fn releases(session: &Session<'_>, series: i64) -> Result<Vec<StoredRelease>, SqlError> {
+    session.query(
+        "SELECT id, translation_id, title, kind, material_id, priority, quality, camrip, episodes, \
              blocked_countries, blocked_seasons, source_updated_at, is_active FROM release WHERE series_id = ?1",
-        )?
-        .query_map([series], |row| {
+        values![series],
+        |row| {
             Ok(StoredRelease {
                 row: row.get(0)?,
                 translation_id: row.get(1)?,
@@ -250,26 +240,25 @@ fn releases(connection: &Connection, series: i64) -> rusqlite::Result<Vec<Stored
                 quality: row.get(6)?,
                 camrip: row.get(7)?,
                 episodes: row.get(8)?,
-                blocked_countries: codec::parse_list(row.get_ref(9)?.as_str()?)?,
-                blocked_seasons: codec::parse_list(row.get_ref(10)?.as_str()?)?,
+                blocked_countries: codec::parse_list(row.text(9)?)?,
+                blocked_seasons: codec::parse_list(row.text(10)?)?,
                 source_updated_at: row.get(11)?,
                 is_active: row.get(12)?,
             })
-        })?
-        .collect()
+        },
+    )
 }
 
-fn videos(connection: &Connection, series: i64) -> rusqlite::Result<Vec<StoredVideo>> {
-    connection
-        .prepare_cached(
-            "SELECT v.id, v.episode_id, v.release_id, v.player_type, v.player_source, v.url, v.priority, v.is_active, \
+fn videos(session: &Session<'_>, series: i64) -> Result<Vec<StoredVideo>, SqlError> {
+    session.query(
+        "SELECT v.id, v.episode_id, v.release_id, v.player_type, v.player_source, v.url, v.priority, v.is_active, \
              v.disabled_by IS NOT NULL FROM episode e JOIN video v ON v.episode_id = e.id WHERE e.series_id = ?1",
-        )?
-        .query_map([series], video)?
-        .collect()
+        values![series],
+        video,
+    )
 }
 
-pub(super) fn video(row: &Row<'_>) -> rusqlite::Result<StoredVideo> {
+pub(super) fn video(row: &Row<'_>) -> Result<StoredVideo, SqlError> {
     Ok(StoredVideo {
         row: row.get(0)?,
         episode_row: row.get(1)?,
@@ -283,22 +272,21 @@ pub(super) fn video(row: &Row<'_>) -> rusqlite::Result<StoredVideo> {
     })
 }
 
-fn characters(connection: &Connection, series: i64) -> rusqlite::Result<Vec<StoredCharacter>> {
-    connection
-        .prepare_cached(
-            "SELECT c.source_id, c.name, c.russian, c.image, sc.role FROM series_character sc \
+fn characters(session: &Session<'_>, series: i64) -> Result<Vec<StoredCharacter>, SqlError> {
+    session.query(
+        "SELECT c.source_id, c.name, c.russian, c.image, sc.role FROM series_character sc \
              JOIN character c ON c.id = sc.character_id WHERE sc.series_id = ?1",
-        )?
-        .query_map([series], character)?
-        .collect()
+        values![series],
+        character,
+    )
 }
 
-fn character(row: &Row<'_>) -> rusqlite::Result<StoredCharacter> {
+fn character(row: &Row<'_>) -> Result<StoredCharacter, SqlError> {
     Ok(StoredCharacter {
-        source_id: unsigned(row, 0)?,
+        source_id: row.get(0)?,
         name: row.get(1)?,
         russian: row.get(2)?,
         image: row.get(3)?,
-        role: row.get_ref(4)?.as_str_or_null()?.map(codec::parse_role),
+        role: row.text_or_null(4)?.map(codec::parse_role),
     })
 }

@@ -1,169 +1,177 @@
 //! Applying [`Changes`] inside the transaction that read the title.
 
-use rusqlite::{Connection, named_params, params};
-
 use super::changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, VideoRow};
 use super::{TitleKey, codec};
-use crate::model::{Character, MetadataOrigin, Series};
-use crate::store::sqlite::signed;
+use crate::model::{Character, MetadataOrigin, Series, SeriesStatus};
+use crate::store::sql::{Session, SqlError, Value, signed, values};
 
-pub(super) fn source_row(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-    if let Some(row) = super::read::source_row(connection, name)? {
+pub(super) fn source_row(session: &Session<'_>, name: &str) -> Result<i64, SqlError> {
+    if let Some(row) = super::read::source_row(session, name)? {
         return Ok(row);
     }
-    connection.prepare_cached("INSERT INTO source (name) VALUES (?1)")?.insert([name])
+    // Another transaction may be about to make it, too.
+    session.execute("INSERT INTO source (name) VALUES (?1) ON CONFLICT (name) DO NOTHING", values![name])?;
+    session.one("SELECT id FROM source WHERE name = ?1", values![name], |row| row.get(0))
 }
 
 /// Writes everything; `now` (milliseconds since 1970) is the time of all rows touched.
-pub(super) fn apply(connection: &Connection, key: &TitleKey, changes: &Changes, now: i64) -> rusqlite::Result<()> {
-    let source = source_row(connection, &key.source_name)?;
-    let Some(series) = put_series(connection, source, key, changes, now)? else { return Ok(()) };
+pub fn apply(session: &Session<'_>, key: &TitleKey, changes: &Changes, now: i64) -> Result<(), SqlError> {
+    let source = source_row(session, &key.source_name)?;
+    let Some(series) = put_series(session, source, key, changes, now)? else { return Ok(()) };
     let episodes = changes
         .episodes
         .iter()
-        .map(|put| put_episode(connection, source, series, put, now))
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+        .map(|put| put_episode(session, source, series, put, now))
+        .collect::<Result<Vec<_>, SqlError>>()?;
     switch_off(
-        connection,
-        "UPDATE episode SET is_active = 0, updated_at = ?2 WHERE id = ?1",
+        session,
+        "UPDATE episode SET is_active = FALSE, updated_at = ?2 WHERE id = ?1",
         &changes.episodes_off,
         now,
     )?;
     let releases = changes
         .releases
         .iter()
-        .map(|put| put_release(connection, series, put, now))
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+        .map(|put| put_release(session, series, put, now))
+        .collect::<Result<Vec<_>, SqlError>>()?;
     switch_off(
-        connection,
-        "UPDATE release SET is_active = 0, updated_at = ?2 WHERE id = ?1",
+        session,
+        "UPDATE release SET is_active = FALSE, updated_at = ?2 WHERE id = ?1",
         &changes.releases_off,
         now,
     )?;
-    switch_off(connection, "UPDATE video SET is_active = 0, updated_at = ?2 WHERE id = ?1", &changes.videos_off, now)?;
-    for put in &changes.videos {
-        put_video(connection, put, &episodes, &releases, now)?;
-    }
-    put_characters(connection, source, series, changes, now)
+    switch_off(session, "UPDATE video SET is_active = FALSE, updated_at = ?2 WHERE id = ?1", &changes.videos_off, now)?;
+    put_videos(session, &changes.videos, &episodes, &releases, now)?;
+    put_characters(session, source, series, changes, now)
 }
 
 fn put_series(
-    connection: &Connection,
+    session: &Session<'_>,
     source: i64,
     key: &TitleKey,
     changes: &Changes,
     now: i64,
-) -> rusqlite::Result<Option<i64>> {
+) -> Result<Option<i64>, SqlError> {
     match &changes.series {
         SeriesPut::None => Ok(None),
         SeriesPut::Insert { series, origin, slug } => {
-            connection
-                .prepare_cached(
-                    "INSERT INTO series (source, source_id, slug, fingerprint, title, alternative_titles, description, \
-                     year, status, poster, genres, kind, score, rating, duration_minutes, episodes_total, \
-                     episodes_aired, next_episode_at, aired_on, released_on, studios, franchise, season, imdb_id, \
-                     kinopoisk_id, origin, created_at, updated_at) \
-                     VALUES (?1, ?2, ?3, ?4, :title, :alternative_titles, :description, :year, :status, :poster, \
-                     :genres, :kind, :score, :rating, :duration_minutes, :episodes_total, :episodes_aired, \
-                     :next_episode_at, :aired_on, :released_on, :studios, :franchise, :season, :imdb_id, \
-                     :kinopoisk_id, :origin, :now, :now)",
+            let slug = free_slug(session, slug)?;
+            let own = [Value::from(source), Value::from(&key.source_id), Value::from(&slug)];
+            let texts = SeriesTexts::of(series);
+            let values: Vec<_> =
+                own.into_iter().chain(texts.values(series, *origin, &changes.fingerprint, now)).collect();
+            session
+                .one(
+                    "INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, \
+                     status, poster, genres, kind, score, rating, duration_minutes, episodes_total, episodes_aired, \
+                     next_episode_at, aired_on, released_on, studios, franchise, season, imdb_id, kinopoisk_id, origin, \
+                     fingerprint, updated_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+                     ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?27) RETURNING id",
+                    &values,
+                    |row| row.get(0),
                 )
-                .and_then(|mut statement| {
-                    let slug = free_slug(connection, slug)?;
-                    statement.raw_bind_parameter(1, source)?;
-                    statement.raw_bind_parameter(2, &key.source_id)?;
-                    statement.raw_bind_parameter(3, slug)?;
-                    statement.raw_bind_parameter(4, &changes.fingerprint)?;
-                    bind_series(&mut statement, series, *origin, now)?;
-                    statement.raw_execute()
-                })?;
-            Ok(Some(connection.last_insert_rowid()))
+                .map(Some)
         }
         SeriesPut::Update { row, series, origin } => {
-            connection
-                .prepare_cached(
-                    "UPDATE series SET fingerprint = ?2, title = :title, alternative_titles = :alternative_titles, \
-                     description = :description, year = :year, status = :status, poster = :poster, genres = :genres, \
-                     kind = :kind, score = :score, rating = :rating, duration_minutes = :duration_minutes, \
-                     episodes_total = :episodes_total, episodes_aired = :episodes_aired, \
-                     next_episode_at = :next_episode_at, aired_on = :aired_on, released_on = :released_on, \
-                     studios = :studios, franchise = :franchise, season = :season, imdb_id = :imdb_id, \
-                     kinopoisk_id = :kinopoisk_id, origin = :origin, updated_at = :now WHERE id = ?1",
-                )
-                .and_then(|mut statement| {
-                    statement.raw_bind_parameter(1, row)?;
-                    statement.raw_bind_parameter(2, &changes.fingerprint)?;
-                    bind_series(&mut statement, series, *origin, now)?;
-                    statement.raw_execute()
-                })?;
+            let texts = SeriesTexts::of(series);
+            let values: Vec<_> = std::iter::once(Value::from(*row))
+                .chain(texts.values(series, *origin, &changes.fingerprint, now))
+                .collect();
+            session.execute(
+                "UPDATE series SET title = ?2, alternative_titles = ?3, description = ?4, year = ?5, status = ?6, \
+                 poster = ?7, genres = ?8, kind = ?9, score = ?10, rating = ?11, duration_minutes = ?12, \
+                 episodes_total = ?13, episodes_aired = ?14, next_episode_at = ?15, aired_on = ?16, released_on = ?17, \
+                 studios = ?18, franchise = ?19, season = ?20, imdb_id = ?21, kinopoisk_id = ?22, origin = ?23, \
+                 fingerprint = ?24, updated_at = ?25 WHERE id = ?1",
+                &values,
+            )?;
             Ok(Some(*row))
         }
         SeriesPut::Keep { row } => {
-            connection
-                .prepare_cached("UPDATE series SET fingerprint = ?2, updated_at = ?3 WHERE id = ?1")?
-                .execute(params![row, changes.fingerprint, now])?;
+            session.execute(
+                "UPDATE series SET fingerprint = ?2, updated_at = ?3 WHERE id = ?1",
+                values![*row, &changes.fingerprint, now],
+            )?;
             Ok(Some(*row))
         }
     }
 }
 
-fn bind_series(
-    statement: &mut rusqlite::CachedStatement<'_>,
-    series: &Series,
-    origin: MetadataOrigin,
-    now: i64,
-) -> rusqlite::Result<()> {
-    let signals = &series.signals;
-    let values: &[(&str, &dyn rusqlite::ToSql)] = named_params! {
-        ":title": series.title,
-        ":alternative_titles": codec::list(&series.alternative_titles),
-        ":description": series.description,
-        ":year": series.year,
-        ":status": series.status.map(crate::model::SeriesStatus::as_str),
-        ":poster": series.poster,
-        ":genres": codec::list(&series.genres),
-        ":kind": signals.kind,
-        ":score": signals.score,
-        ":rating": signals.rating,
-        ":duration_minutes": signals.duration_minutes,
-        ":episodes_total": signals.episodes_total,
-        ":episodes_aired": signals.episodes_aired,
-        ":next_episode_at": signals.next_episode_at.map(jiff::Timestamp::as_millisecond),
-        ":aired_on": signals.aired_on.map(codec::date),
-        ":released_on": signals.released_on.map(codec::date),
-        ":studios": codec::list(&signals.studios),
-        ":franchise": signals.franchise,
-        ":season": signals.season,
-        ":imdb_id": signals.imdb_id,
-        ":kinopoisk_id": signals.kinopoisk_id,
-        ":origin": codec::origin(origin),
-        ":now": now,
-    };
-    for (name, value) in values {
-        if let Some(index) = statement.parameter_index(name)? {
-            statement.raw_bind_parameter(index, value)?;
+/// The columns of a series that are texts of lists and dates.
+struct SeriesTexts {
+    alternative_titles: String,
+    genres: String,
+    studios: String,
+    aired_on: Option<String>,
+    released_on: Option<String>,
+}
+
+impl SeriesTexts {
+    fn of(series: &Series) -> Self {
+        Self {
+            alternative_titles: codec::list(&series.alternative_titles),
+            genres: codec::list(&series.genres),
+            studios: codec::list(&series.signals.studios),
+            aired_on: series.signals.aired_on.map(codec::date),
+            released_on: series.signals.released_on.map(codec::date),
         }
     }
-    Ok(())
+
+    /// Everything an import may change, in the order of both statements above.
+    fn values<'a>(
+        &'a self,
+        series: &'a Series,
+        origin: MetadataOrigin,
+        fingerprint: &'a str,
+        now: i64,
+    ) -> [Value<'a>; 24] {
+        let signals = &series.signals;
+        [
+            Value::from(&series.title),
+            Value::from(&self.alternative_titles),
+            Value::from(&series.description),
+            Value::from(series.year),
+            Value::from(series.status.map(SeriesStatus::as_str)),
+            Value::from(&series.poster),
+            Value::from(&self.genres),
+            Value::from(&signals.kind),
+            Value::from(signals.score),
+            Value::from(&signals.rating),
+            Value::from(signals.duration_minutes),
+            Value::from(signals.episodes_total),
+            Value::from(signals.episodes_aired),
+            Value::from(signals.next_episode_at.map(jiff::Timestamp::as_millisecond)),
+            Value::from(&self.aired_on),
+            Value::from(&self.released_on),
+            Value::from(&self.studios),
+            Value::from(&signals.franchise),
+            Value::from(&signals.season),
+            Value::from(&signals.imdb_id),
+            Value::from(&signals.kinopoisk_id),
+            Value::from(codec::origin(origin)),
+            Value::from(fingerprint),
+            Value::from(now),
+        ]
+    }
 }
 
 /// `slug`, or `slug-1`, `slug-2` … whichever is free first. One query even when hundreds share a title.
-pub(super) fn free_slug(connection: &Connection, slug: &str) -> rusqlite::Result<String> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM series WHERE slug = ?1")?;
-    if !statement.exists([slug])? {
+pub(super) fn free_slug(session: &Session<'_>, slug: &str) -> Result<String, SqlError> {
+    // Two new series of one name at the same moment must not get the same slug.
+    session.lock(&format!("slug {slug}"))?;
+    if !session.exists("SELECT 1 FROM series WHERE slug = ?1", values![slug])? {
         return Ok(slug.to_owned());
     }
-    // The first gap in the numbers that are taken; `;` is the character after `:`, the first after the digits.
-    let mut taken = connection
-        .prepare_cached(
-            "SELECT substr(slug, length(?1) + 2) FROM series WHERE slug >= ?1 || '-0' AND slug < ?1 || '-:'",
-        )?
-        .query_map([slug], |row| row.get::<_, String>(0))?
-        .filter_map(|text| text.map(|text| text.parse::<u64>().ok()).transpose())
-        .collect::<rusqlite::Result<Vec<_>>>()?;
+    // The first gap in the numbers that are taken; `:` is the first character after the digits.
+    let after = format!("{slug}-:");
+    let first = format!("{slug}-0");
+    let mut taken =
+        session.query("SELECT slug FROM series WHERE slug >= ?1 AND slug < ?2", values![&first, &after], |row| {
+            Ok(row.text(0)?.get(slug.len() + 1..).and_then(|digits| digits.parse::<u64>().ok()))
+        })?;
     taken.sort_unstable();
     let mut free = 1;
-    for number in taken {
+    for number in taken.into_iter().flatten() {
         if number == free {
             free += 1;
         }
@@ -172,109 +180,111 @@ pub(super) fn free_slug(connection: &Connection, slug: &str) -> rusqlite::Result
 }
 
 pub(super) fn put_episode(
-    connection: &Connection,
+    session: &Session<'_>,
     source: i64,
     series: i64,
     put: &Put<EpisodeRow>,
     now: i64,
-) -> rusqlite::Result<i64> {
+) -> Result<i64, SqlError> {
     let data = &put.data;
     let class = codec::episode_class(data.class);
     let active = data.switch.is_active();
     if let Some(row) = put.row {
-        connection
-            .prepare_cached(
-                "UPDATE episode SET season = ?2, key = ?3, number = ?4, title = ?5, class = ?6, is_active = ?7, \
+        session.execute(
+            "UPDATE episode SET season = ?2, key = ?3, number = ?4, title = ?5, class = ?6, is_active = ?7, \
                  updated_at = ?8 WHERE id = ?1",
-            )?
-            .execute(params![row, data.season, data.key, data.number, data.title, class, active, now])?;
+            values![row, data.season, &data.key, data.number, &data.title, class, active, now],
+        )?;
         return Ok(row);
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO episode (series_id, source, source_episode_id, season, key, number, title, class, is_active, \
-             created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
-        )?
-        .insert(params![
+    session.one(
+        "INSERT INTO episode (series_id, source, source_episode_id, season, key, number, title, class, is_active, \
+             created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) RETURNING id",
+        values![
             series,
             source,
-            data.source_episode_id,
+            &data.source_episode_id,
             data.season,
-            data.key,
+            &data.key,
             data.number,
-            data.title,
+            &data.title,
             class,
             active,
             now
-        ])
+        ],
+        |row| row.get(0),
+    )
 }
 
-fn put_release(connection: &Connection, series: i64, put: &Put<ReleaseRow>, now: i64) -> rusqlite::Result<i64> {
+fn put_release(session: &Session<'_>, series: i64, put: &Put<ReleaseRow>, now: i64) -> Result<i64, SqlError> {
     let data = &put.data;
     let sql = if put.row.is_some() {
         "UPDATE release SET translation_id = ?2, title = ?3, kind = ?4, material_id = ?5, priority = ?6, quality = ?7, \
          camrip = ?8, episodes = ?9, blocked_countries = ?10, blocked_seasons = ?11, source_updated_at = ?12, \
-         is_active = 1, updated_at = ?13 WHERE id = ?1"
+         is_active = TRUE, updated_at = ?13 WHERE id = ?1 RETURNING id"
     } else {
         "INSERT INTO release (series_id, translation_id, title, kind, material_id, priority, quality, camrip, episodes, \
          blocked_countries, blocked_seasons, source_updated_at, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)"
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13) RETURNING id"
     };
-    connection.prepare_cached(sql)?.execute(params![
-        put.row.unwrap_or(series),
-        data.translation_id.0,
-        data.title,
-        codec::translation_kind(data.kind),
-        data.material_id,
-        data.priority,
-        data.quality,
-        data.camrip,
-        data.episodes,
-        codec::list(&data.blocked_countries),
-        codec::list(&data.blocked_seasons),
-        data.source_updated_at,
-        now,
-    ])?;
-    Ok(put.row.unwrap_or_else(|| connection.last_insert_rowid()))
+    session.one(
+        sql,
+        values![
+            put.row.unwrap_or(series),
+            data.translation_id.0,
+            &data.title,
+            codec::translation_kind(data.kind),
+            &data.material_id,
+            data.priority,
+            &data.quality,
+            data.camrip,
+            data.episodes,
+            &codec::list(&data.blocked_countries),
+            &codec::list(&data.blocked_seasons),
+            data.source_updated_at,
+            now
+        ],
+        |row| row.get(0),
+    )
 }
 
-pub(super) fn put_video(
-    connection: &Connection,
-    put: &Put<VideoRow>,
+pub(super) fn put_videos(
+    session: &Session<'_>,
+    puts: &[Put<VideoRow>],
     episodes: &[i64],
     releases: &[i64],
     now: i64,
-) -> rusqlite::Result<()> {
-    let data = &put.data;
-    // A reference that points nowhere becomes NULL, which the table refuses for episodes.
-    let episode = resolve(data.episode, episodes);
-    let release = data.release.and_then(|release| resolve(release, releases));
-    let active = data.switch.is_active();
-    if let Some(row) = put.row {
-        connection
-            .prepare_cached(
-                "UPDATE video SET release_id = ?2, player_type = ?3, priority = ?4, is_active = ?5, updated_at = ?6 \
-                 WHERE id = ?1",
-            )?
-            .execute(params![row, release, data.player_type, data.priority, active, now])?;
-    } else {
-        connection
-            .prepare_cached(
-                "INSERT INTO video (episode_id, release_id, player_type, player_source, url, priority, is_active, \
-                 created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
-            )?
-            .execute(params![
-                episode,
-                release,
-                data.player_type,
-                data.player_source,
-                data.url,
-                data.priority,
-                active,
-                now
-            ])?;
-    }
-    Ok(())
+) -> Result<(), SqlError> {
+    let release = |data: &VideoRow| data.release.and_then(|release| resolve(release, releases));
+    let changed = puts.iter().filter_map(|Put { row, data }| row.map(|row| (row, data))).map(|(row, data)| {
+        values![row, release(data), data.player_type.as_ref(), data.priority, data.switch.is_active(), now].to_vec()
+    });
+    session.execute_many(
+        "UPDATE video SET release_id = ?2, player_type = ?3, priority = ?4, is_active = ?5, updated_at = ?6 \
+         WHERE id = ?1",
+        changed,
+    )?;
+    let new = puts.iter().filter(|put| put.row.is_none()).map(|Put { data, .. }| {
+        values![
+            // A reference that points nowhere becomes NULL, which the table refuses for episodes.
+            resolve(data.episode, episodes),
+            release(data),
+            data.player_type.as_ref(),
+            data.player_source.as_ref(),
+            &data.url,
+            data.priority,
+            data.switch.is_active(),
+            now,
+        ]
+        .to_vec()
+    });
+    session
+        .execute_many(
+            "INSERT INTO video (episode_id, release_id, player_type, player_source, url, priority, is_active, \
+             created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
+            new,
+        )
+        .map(drop)
 }
 
 fn resolve(reference: RowRef, new: &[i64]) -> Option<i64> {
@@ -284,53 +294,47 @@ fn resolve(reference: RowRef, new: &[i64]) -> Option<i64> {
     }
 }
 
-fn switch_off(connection: &Connection, sql: &str, rows: &[i64], now: i64) -> rusqlite::Result<()> {
+fn switch_off(session: &Session<'_>, sql: &str, rows: &[i64], now: i64) -> Result<(), SqlError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let mut statement = connection.prepare_cached(sql)?;
-    for row in rows {
-        statement.execute([row, &now])?;
-    }
-    Ok(())
+    session.execute_many(sql, rows.iter().map(|row| vec![Value::from(*row), Value::from(now)])).map(drop)
 }
 
 fn put_characters(
-    connection: &Connection,
+    session: &Session<'_>,
     source: i64,
     series: i64,
     changes: &Changes,
     now: i64,
-) -> rusqlite::Result<()> {
+) -> Result<(), SqlError> {
     for Character { id, name, russian, image, .. } in &changes.characters {
         // A character is shared by many series: what this one does not know, another may have told.
-        connection
-            .prepare_cached(
-                "INSERT INTO character (source, source_id, name, russian, image, created_at, updated_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (source, source_id) DO UPDATE SET \
-                 name = excluded.name, russian = coalesce(excluded.russian, russian), \
-                 image = coalesce(excluded.image, image), updated_at = excluded.updated_at \
-                 WHERE name IS NOT excluded.name OR russian IS NOT coalesce(excluded.russian, russian) \
-                 OR image IS NOT coalesce(excluded.image, image)",
-            )?
-            .execute(params![source, signed(*id)?, name, russian, image, now])?;
+        session.execute(
+            "INSERT INTO character (source, source_id, name, russian, image, created_at, updated_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (source, source_id) DO UPDATE SET \
+             name = excluded.name, russian = coalesce(excluded.russian, character.russian), \
+             image = coalesce(excluded.image, character.image), updated_at = excluded.updated_at \
+             WHERE character.name IS DISTINCT FROM excluded.name \
+             OR character.russian IS DISTINCT FROM coalesce(excluded.russian, character.russian) \
+             OR character.image IS DISTINCT FROM coalesce(excluded.image, character.image)",
+            values![source, signed(*id)?, name, russian, image, now],
+        )?;
     }
     for (id, role) in &changes.character_links {
-        connection
-            .prepare_cached(
-                "INSERT INTO series_character (series_id, character_id, role) \
+        session.execute(
+            "INSERT INTO series_character (series_id, character_id, role) \
                  SELECT ?1, id, ?4 FROM character WHERE source = ?2 AND source_id = ?3 \
                  ON CONFLICT (series_id, character_id) DO UPDATE SET role = excluded.role",
-            )?
-            .execute(params![series, source, signed(*id)?, codec::role(*role)])?;
+            values![series, source, signed(*id)?, codec::role(*role)],
+        )?;
     }
     for id in &changes.characters_unlinked {
-        connection
-            .prepare_cached(
-                "DELETE FROM series_character WHERE series_id = ?1 AND character_id = \
+        session.execute(
+            "DELETE FROM series_character WHERE series_id = ?1 AND character_id = \
                  (SELECT id FROM character WHERE source = ?2 AND source_id = ?3)",
-            )?
-            .execute(params![series, source, signed(*id)?])?;
+            values![series, source, signed(*id)?],
+        )?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{StoreError, StoreErrorKind};
+use super::sql::SqlError;
 use crate::error::Party;
 use writer::{Job, Work};
 
@@ -62,6 +63,10 @@ pub(super) struct Place {
 impl Place {
     fn error(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::from_sqlite(&self.path, self.party, error)
+    }
+
+    fn job_error(&self, error: &SqlError) -> StoreError {
+        StoreError::from_sql(&self.path, self.party, error)
     }
 
     fn closed(&self) -> StoreError {
@@ -128,10 +133,12 @@ impl Database {
         self.submit(None, job).await
     }
 
-    async fn submit<T, F>(&self, points: Option<CrashPoints>, job: F) -> Result<T, StoreError>
+    /// A change when there are `points`, else a question.
+    pub(super) async fn submit<T, E, F>(&self, points: Option<CrashPoints>, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        E: Into<SqlError> + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let task = Box::new(Work::new(job, reply, Arc::clone(&self.place)));

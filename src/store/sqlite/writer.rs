@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Place;
 use crate::store::error::StoreError;
+use crate::store::sql::SqlError;
 
 /// Jobs in one transaction at most: bounds how long the first of them waits.
 const GROUP: usize = 64;
@@ -49,14 +50,15 @@ impl<T, F> Work<T, F> {
     }
 }
 
-impl<T, F> Task for Work<T, F>
+impl<T, E, F> Task for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    E: Into<SqlError>,
+    F: FnOnce(&Connection) -> Result<T, E> + Send,
 {
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let Some(job) = self.job.take() else { return Ok(()) };
-        let result = job(connection).map_err(|error| self.place.error(&error));
+        let result = job(connection).map_err(|error| self.place.job_error(&error.into()));
         let verdict = result.as_ref().map(|_| ()).map_err(Clone::clone);
         self.result = Some(result);
         verdict

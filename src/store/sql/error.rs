@@ -1,0 +1,15 @@
+//! Why a statement did not do what it should, in the words of the engine.
+
+/// A failed statement.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    /// SQLite says so.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored value is not what the program wrote there.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The job itself found that it must be undone.
+    #[error("{0}")]
+    Refused(String),
+}
