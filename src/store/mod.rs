@@ -9,6 +9,7 @@ pub mod catalogue;
 mod error;
 mod handle;
 pub mod landing;
+pub mod objects;
 mod schema;
 pub mod sent;
 pub mod sql;
