@@ -22,6 +22,6 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = serde_json::Value)),
 )]
 async fn description(State(shared): State<Shared>) -> Response {
-    let document = shared.document.get().cloned().unwrap_or_default();
+    let document = shared.description.get().map(|description| description.document.clone()).unwrap_or_default();
     ([(header::CONTENT_TYPE, "application/json")], document).into_response()
 }
