@@ -6,7 +6,7 @@
 //! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
-//! | `GET /openapi.json` | everybody | see `docs` |
+//! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
 
 mod answer;
 mod app;

@@ -51,6 +51,8 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
         }
         response = answer;
     }
+    // What we send is what we say it is.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&trace_id) {
         response.headers_mut().insert(TRACE_ID, value);
     }
