@@ -18,7 +18,7 @@ pub use browse::{Page, Query, ShownEpisode, ShownPlayer, ShownSeries, Sort, by_s
 pub use changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, Switch, VideoRow};
 pub(crate) use codec::parse_origin;
 pub use codec::{episode_class, episode_key, origin as origin_word, translation_kind};
-pub use dump::dump;
+pub use dump::{dump, dump_lines};
 pub use parts::{
     Card, CardPut, KnownEpisode, KnownEpisodes, KnownVideo, StoredCard, VideoKey, card, known_episodes, known_video,
     put_card, put_episodes, put_video,
