@@ -71,6 +71,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     // A part that a crawler posts is one transaction; whoever was not told posts it again, which changes nothing.
     ("catalogue.part.before_commit", "tests/serve/upsert.rs"),
     ("catalogue.part.after_commit", "tests/serve/upsert.rs"),
+    ("copy.before_commit", "tests/postgres/commands.rs"),
+    ("copy.after_commit", "tests/postgres/commands.rs"),
     ("checkpoint.compact.before", "tests/checkpoint"),
     ("checkpoint.compact.after", "tests/checkpoint"),
     ("checkpoint.repair.before_truncate", "tests/checkpoint"),
