@@ -13,6 +13,7 @@ mod schema;
 pub mod sent;
 pub mod sql;
 pub mod sqlite;
+pub mod staging;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use handle::{Location, Store};
