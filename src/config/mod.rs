@@ -1,6 +1,7 @@
 //! Settings: one table of names (`registry`), one lookup through the layers (`layers`), one typed result
 //! (`settings`). All faults are reported at once; every value remembers where it came from.
 
+mod database;
 mod fault;
 mod layers;
 mod objects;
@@ -8,6 +9,7 @@ mod reader;
 mod registry;
 mod settings;
 
+pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
 pub use layers::{Layers, Origin};
 pub use objects::{ObjectSettings, S3Keys, S3Settings};

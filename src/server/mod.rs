@@ -28,7 +28,6 @@ mod token;
 mod trace;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,8 +54,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who may import.
     pub token: Token,
-    /// The embedded catalogue's file.
-    pub catalog: PathBuf,
+    /// Where the catalogue is.
+    pub catalog: Location,
     /// Bytes of a request body.
     pub max_body: usize,
     /// One request, from its head to its answer.
@@ -85,7 +84,7 @@ impl Server {
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
         let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, .. } = options;
         let Options { max_requests, max_requests_per_token, .. } = options;
-        let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
+        let store = Store::open(&catalog, READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
         let catalogue = Catalogue::new(Arc::new(store), "");
         let listener =
