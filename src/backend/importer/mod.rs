@@ -1,0 +1,75 @@
+//! Placeholder until the staging branch is merged.
+use crate::model::{Change, Collision, ImportId, RecordKind, Writes};
+use crate::store::sql::{Session, SqlError};
+
+/// A record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Kind.
+    pub kind: RecordKind,
+    /// Source.
+    pub source_name: String,
+    /// Id.
+    pub external_id: String,
+    /// Payload.
+    pub payload: serde_json::Value,
+    /// When.
+    pub observed_at: Option<i64>,
+}
+
+/// Context.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Policy.
+    pub collision: Collision,
+    /// Lineage.
+    pub import: Option<ImportId>,
+    /// Now.
+    pub now: i64,
+}
+
+/// Processed.
+#[derive(Debug)]
+pub enum Processed {
+    /// Written.
+    Written {
+        /// New or not.
+        change: Change,
+        /// Rows.
+        writes: Writes,
+    },
+    /// Nothing to do.
+    Unchanged,
+    /// Waits.
+    Waiting {
+        /// For.
+        on: String,
+    },
+    /// Refused.
+    Refused {
+        /// Code.
+        code: &'static str,
+        /// Words.
+        message: String,
+    },
+}
+
+/// Imports.
+pub fn import_record(session: &Session<'_>, record: &Record, context: &Context) -> Result<Processed, SqlError> {
+    let _ = (session, context);
+    if record.payload["title"] == "bad" {
+        return Ok(Processed::Refused { code: "bad", message: "bad".into() });
+    }
+    Ok(Processed::Written { change: Change::Created, writes: Writes { series: 1, ..Writes::default() } })
+}
+
+/// Stages only.
+pub fn stage(session: &Session<'_>, record: &Record, context: &Context) -> Result<Processed, SqlError> {
+    import_record(session, record, context)
+}
+
+/// Parks.
+pub fn park(session: &Session<'_>, record: &Record, context: &Context, code: &str, message: &str) -> Result<(), SqlError> {
+    let _ = (session, record, context, code, message);
+    Ok(())
+}
