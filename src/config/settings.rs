@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::reader::Reader;
-use super::{ConfigError, Layers, Origin, SETTINGS};
+use super::{ConfigError, Layers, ObjectSettings, Origin, SETTINGS, objects};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Settings {
     pub output: OutputSettings,
     /// `parser serve`.
     pub server: ServerSettings,
+    /// Files and buckets that imports read.
+    pub objects: ObjectSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -238,7 +240,7 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        self.kodik.token.iter().chain(&self.server.token).cloned().collect()
+        self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned().collect()
     }
 }
 
@@ -376,6 +378,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
         },
+        objects: objects::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

@@ -10,6 +10,7 @@ mod error;
 mod handle;
 pub mod imports;
 pub mod landing;
+pub mod objects;
 mod schema;
 pub mod sent;
 pub mod sql;
