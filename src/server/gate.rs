@@ -45,6 +45,20 @@ pub(super) async fn with_token(State(shared): State<Shared>, request: Request, n
     }
 }
 
+/// Lets nobody in without the token, on routes of our own: in either header, and with the status that says which it is.
+pub(super) async fn authorised(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if carries_token(&shared, headers) {
+        return next.run(request).await;
+    }
+    if headers.contains_key(INTERNAL_TOKEN) || headers.contains_key(header::AUTHORIZATION) {
+        Refusal::coded(StatusCode::FORBIDDEN, "token_wrong", "The token is wrong").into_response()
+    } else {
+        let message = "Send the token as `Authorization: Bearer …` or `X-Internal-Token: …`";
+        Refusal::coded(StatusCode::UNAUTHORIZED, "token_missing", message).into_response()
+    }
+}
+
 /// Does the request carry the token, in the contract's header or as `Authorization: Bearer`?
 pub(super) fn carries_token(shared: &Shared, headers: &HeaderMap) -> bool {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));

@@ -6,14 +6,18 @@
 //! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
+//! | `GET /openapi.json` | everybody | see `docs` |
 
 mod answer;
 mod app;
 mod browse;
 mod contract;
+mod described;
+mod docs;
 mod error;
 mod gate;
 mod listen;
+mod openapi;
 mod payload;
 mod probes;
 mod token;

@@ -7,54 +7,104 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::Refusal;
+use super::described;
 use crate::backend::{EpisodePart, VideoPart};
 use crate::model::SeriesStatus;
 use crate::store::catalogue::{Card, TitleKey, VideoKey};
 
-#[derive(Deserialize)]
-struct AnimeBody {
+/// A series.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AnimeImport, example = json!({
+    "source_name": "kodik-shikimori", "source_id": "1", "title": "Cowboy Bebop", "alternative_titles": ["Ковбой Бибоп"],
+    "description": "Space bounty hunters.", "year": 1998, "status": "completed", "poster": "https://img.example/1.jpg",
+    "genres": ["Action", "Sci-Fi"],
+}))]
+pub(super) struct AnimeBody {
+    /// Who says so.
     source_name: Name,
+    /// Its id there.
     source_id: Name,
+    /// The display title; the slug is made from the first one.
     title: Name,
+    /// Other titles.
     alternative_titles: Option<Vec<Text>>,
+    /// Plain text.
     description: Option<Text>,
+    /// Of the first broadcast.
+    #[schema(schema_with = described::year)]
     year: Option<Whole>,
+    /// Where its broadcast stands.
     status: Option<Status>,
+    /// Its address.
     poster: Option<Text>,
+    /// Names.
     genres: Option<Vec<Text>>,
 }
 
-#[derive(Deserialize)]
-struct EpisodesBody {
+/// Episodes of one series.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = EpisodesImport, example = json!({
+    "source_name": "kodik-shikimori", "anime_source_id": "1",
+    "episodes": [{ "source_episode_id": "1:1", "number": 1, "title": "Asteroid Blues", "is_available": true }],
+}))]
+pub(super) struct EpisodesBody {
+    /// Who says so.
     source_name: Name,
+    /// The series' id there.
     anime_source_id: Name,
+    /// At least one; they are taken or refused one by one, but one that is invalid spoils them all.
+    #[schema(min_items = 1)]
     episodes: Vec<EpisodeBody>,
 }
 
-#[derive(Deserialize)]
+/// One episode.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = EpisodeImport)]
 struct EpisodeBody {
+    /// Its id at the source, which no other series there may have.
     source_episode_id: Name,
+    /// In its season.
+    #[schema(schema_with = described::number)]
     number: Whole,
+    /// If it has one.
     title: Option<Text>,
+    /// `false` switches it off.
     #[serde(default = "yes")]
+    #[schema(schema_with = described::truth, required = false)]
     is_available: Truth,
 }
 
-#[derive(Deserialize)]
-struct VideoBody {
+/// One video of one episode.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = VideoImport, example = json!({
+    "source_name": "kodik-shikimori", "source_episode_id": "1:1",
+    "player": { "type": "iframe", "url": "https://player.example/1", "source_name": "kodik", "priority": 10 },
+}))]
+pub(super) struct VideoBody {
+    /// Who says so.
     source_name: Name,
+    /// The episode's id there.
     source_episode_id: Name,
+    /// Where it plays.
     player: PlayerBody,
 }
 
-#[derive(Deserialize)]
+/// One player link; the address and the name together are its identity.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlayerImport)]
 struct PlayerBody {
+    /// `iframe`, `hls`, …
     r#type: Text,
+    /// Its address.
     url: Name,
+    /// Whose player it is.
     source_name: Text,
+    /// Higher = preferred.
     #[serde(default)]
+    #[schema(schema_with = described::priority, required = false)]
     priority: Whole,
 }
 
@@ -134,7 +184,9 @@ fn non_empty(text: Option<Text>) -> Option<String> {
     text.map(|text| text.0).filter(|text| !text.is_empty())
 }
 
-/// A text that every engine can hold.
+/// A text without U+0000, which not every engine can hold.
+#[derive(ToSchema)]
+#[schema(pattern = r"^[^\x00]*$")]
 struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
@@ -145,6 +197,8 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// A text that is not empty.
+#[derive(ToSchema)]
+#[schema(min_length = 1, pattern = r"^[^\x00]+$")]
 struct Name(String);
 
 impl<'de> Deserialize<'de> for Name {
@@ -199,6 +253,8 @@ impl<'de> Deserialize<'de> for Truth {
 }
 
 /// One of the contract's three words.
+#[derive(ToSchema)]
+#[schema(value_type = described::Status)]
 struct Status(SeriesStatus);
 
 impl<'de> Deserialize<'de> for Status {

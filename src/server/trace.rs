@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
-use super::answer::Refusal;
+use super::answer::{Refusal, Style};
 use crate::observe::events;
 
 /// Joins an answer to the log.
@@ -22,6 +22,7 @@ const LONGEST: usize = 128;
 /// The middleware.
 pub(super) async fn trace(request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let style = Style::of(request.uri().path());
     let trace_id = adopted(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     // Standard methods only: a client can invent any number of others.
@@ -35,7 +36,7 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
         Err(_) => Refusal::internal("the handler panicked").into_response(),
     };
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-        let mut answer = refusal.with_trace(&trace_id);
+        let mut answer = refusal.with_trace(style, &trace_id);
         for (name, value) in response.headers() {
             // What a layer has added (`Allow`, CORS) stays; length and type are those of the new body.
             if !answer.headers().contains_key(name) && name != http::header::CONTENT_LENGTH {

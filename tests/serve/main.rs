@@ -4,6 +4,8 @@
 mod contract;
 mod crawl;
 mod limits;
+mod openapi;
+mod problems;
 mod process;
 mod read;
 mod upsert;
