@@ -4,6 +4,8 @@ mod browse;
 pub mod catalogue;
 pub mod contract;
 mod error;
+pub mod importer;
+pub mod imports;
 mod merge;
 pub mod names;
 pub mod plan;

@@ -3,7 +3,7 @@ use crate::model::{Change, Collision, ImportId, RecordKind, Writes};
 use crate::store::sql::{Session, SqlError};
 
 /// A record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Deserialize)]
 pub struct Record {
     /// Kind.
     pub kind: RecordKind,
@@ -12,9 +12,33 @@ pub struct Record {
     /// Id.
     pub external_id: String,
     /// Payload.
-    pub payload: serde_json::Value,
+    pub payload: Box<serde_json::value::RawValue>,
     /// When.
-    pub observed_at: Option<i64>,
+    #[serde(default)]
+    pub observed_at: Option<jiff::Timestamp>,
+}
+
+/// Why a text is not a record.
+#[derive(Debug, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct RecordRefused {
+    /// Code.
+    pub code: &'static str,
+    /// Field.
+    pub field: String,
+    /// Problem.
+    pub problem: String,
+}
+
+impl Record {
+    /// Parses.
+    pub fn parse(json: &[u8]) -> Result<Self, RecordRefused> {
+        serde_json::from_slice(json).map_err(|e| RecordRefused {
+            code: "malformed",
+            field: "record".into(),
+            problem: e.to_string(),
+        })
+    }
 }
 
 /// Context.
@@ -57,7 +81,7 @@ pub enum Processed {
 /// Imports.
 pub fn import_record(session: &Session<'_>, record: &Record, context: &Context) -> Result<Processed, SqlError> {
     let _ = (session, context);
-    if record.payload["title"] == "bad" {
+    if record.payload.get().contains("bad") {
         return Ok(Processed::Refused { code: "bad", message: "bad".into() });
     }
     Ok(Processed::Written { change: Change::Created, writes: Writes { series: 1, ..Writes::default() } })
@@ -69,7 +93,13 @@ pub fn stage(session: &Session<'_>, record: &Record, context: &Context) -> Resul
 }
 
 /// Parks.
-pub fn park(session: &Session<'_>, record: &Record, context: &Context, code: &str, message: &str) -> Result<(), SqlError> {
+pub fn park(
+    session: &Session<'_>,
+    record: &Record,
+    context: &Context,
+    code: &str,
+    message: &str,
+) -> Result<(), SqlError> {
     let _ = (session, record, context, code, message);
     Ok(())
 }

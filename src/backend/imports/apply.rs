@@ -23,12 +23,7 @@ impl Manner {
 }
 
 /// Brings one record in, in the caller's transaction.
-pub(super) fn apply(
-    session: &Session<'_>,
-    record: &Record,
-    manner: Manner,
-    now: i64,
-) -> Result<Finish, SqlError> {
+pub(super) fn apply(session: &Session<'_>, record: &Record, manner: Manner, now: i64) -> Result<Finish, SqlError> {
     let context = manner.context(now);
     let processed = if manner.later {
         importer::stage(session, record, &context)?

@@ -7,7 +7,7 @@ const BASE: u64 = 200;
 const CEILING: u64 = 30_000;
 
 /// Milliseconds until the next attempt after `attempts`; `random` is 0..=`u32::MAX`.
-pub fn delay(attempts: u32, random: u32) -> i64 {
+pub(super) fn delay(attempts: u32, random: u32) -> i64 {
     let bound = BASE.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(CEILING);
     let delay = (bound * u64::from(random)) >> 32;
     // Never at once: whatever was in the way needs a moment.
@@ -15,7 +15,7 @@ pub fn delay(attempts: u32, random: u32) -> i64 {
 }
 
 /// The same with a random number of the system.
-pub fn jittered(attempts: u32) -> i64 {
+pub(super) fn jittered(attempts: u32) -> i64 {
     let mut bytes = [0_u8; 4];
     // Without random numbers the delay is its bound's half: late, but right.
     let random = if getrandom::fill(&mut bytes).is_ok() { u32::from_ne_bytes(bytes) } else { u32::MAX / 2 };

@@ -4,7 +4,7 @@ use crate::model::{ImportStatus, ResultCounts};
 use crate::store::imports::Totals;
 
 /// A batch of which nothing is open: its results, and why it could not be read to its end.
-pub fn batch_end(counts: &ResultCounts, trouble: Option<&str>) -> ImportStatus {
+pub(super) fn batch_end(counts: &ResultCounts, trouble: Option<&str>) -> ImportStatus {
     match (counts.succeeded() > 0, counts.failed > 0 || trouble.is_some()) {
         (_, false) => ImportStatus::Completed,
         (true, true) => ImportStatus::PartiallyFailed,
@@ -13,7 +13,7 @@ pub fn batch_end(counts: &ResultCounts, trouble: Option<&str>) -> ImportStatus {
 }
 
 /// A finalised import of which nothing is open.
-pub fn import_end(totals: &Totals, expected: Option<u64>) -> (ImportStatus, Option<String>) {
+pub(super) fn import_end(totals: &Totals, expected: Option<u64>) -> (ImportStatus, Option<String>) {
     let results = &totals.results;
     let mut reasons = Vec::new();
     if results.failed > 0 {

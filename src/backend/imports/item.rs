@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::record;
+use crate::backend::importer::Record;
 use crate::store::imports::{Finish, NewResult, Place};
 use crate::store::objects::Frame;
 
@@ -33,38 +34,53 @@ impl Item {
         self.bytes.as_ref().map_or(0, Bytes::len) + 128
     }
 
-    /// Its result to be: created if it can be read so far, else failed, with the place in the words.
-    pub(super) fn into_result(self, longest: usize) -> NewResult {
-        let Self { place, bytes } = self;
-        let place_text = match place.line {
-            Some(line) => format!("line {line}, byte {}", place.offset),
-            None => format!("record {}, byte {}", place.ordinal, place.offset),
+    /// Its record, or the result of one that cannot be read, with the place in the words.
+    pub(super) fn read(&self, longest: usize) -> Result<Record, NewResult> {
+        let place = self.place;
+        let failed = |code: &str, message: &str, original| {
+            let place_text = match place.line {
+                Some(line) => format!("line {line}, byte {}", place.offset),
+                None => format!("record {}, byte {}", place.ordinal, place.offset),
+            };
+            NewResult {
+                place,
+                kind: None,
+                source_name: None,
+                external_id: None,
+                attempts: 0,
+                end: Some(Finish::failed(code, format!("{place_text}: {message}"), false)),
+                original,
+            }
         };
-        let failed = |code: &str, message: &str, original| NewResult {
-            place,
-            kind: None,
-            source_name: None,
-            external_id: None,
-            end: Some(Finish::failed(code, format!("{place_text}: {message}"), false)),
-            original,
-        };
-        let too_large =
-            |len: u64| failed("too_large", &format!("{len} bytes, at most {longest} are taken"), None);
-        match bytes {
-            Err(len) => too_large(len),
-            Ok(bytes) if bytes.len() > longest => too_large(bytes.len() as u64),
-            Ok(bytes) => match record::outline(&bytes) {
-                Err(malformed) => failed(malformed.code, &malformed.message, Some(bytes)),
-                Ok(outline) => NewResult {
-                    place,
-                    kind: Some(outline.kind.as_str().to_owned()),
-                    source_name: Some(outline.source_name.into_owned()),
-                    external_id: Some(outline.external_id.into_owned()),
-                    end: None,
-                    original: Some(bytes),
-                },
-            },
+        let too_large = |len: u64| failed("too_large", &format!("{len} bytes, at most {longest} are taken"), None);
+        match &self.bytes {
+            Err(len) => Err(too_large(*len)),
+            Ok(bytes) if bytes.len() > longest => Err(too_large(bytes.len() as u64)),
+            Ok(bytes) => {
+                record::read(bytes).map_err(|malformed| failed(malformed.code, &malformed.message, Some(bytes.clone())))
+            }
         }
+    }
+
+    /// Its result to be: created if it can be read, else failed.
+    pub(super) fn result(&self, longest: usize) -> NewResult {
+        match self.read(longest) {
+            Ok(record) => NewResult { original: self.bytes.clone().ok(), ..of_record(self.place, &record) },
+            Err(failed) => failed,
+        }
+    }
+}
+
+/// The result to be of a record that can be read.
+pub(super) fn of_record(place: Place, record: &Record) -> NewResult {
+    NewResult {
+        place,
+        kind: Some(record.kind.as_str().to_owned()),
+        source_name: Some(record.source_name.clone()),
+        external_id: Some(record.external_id.clone()),
+        attempts: 0,
+        end: None,
+        original: None,
     }
 }
 

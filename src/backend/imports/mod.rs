@@ -8,11 +8,9 @@
 mod apply;
 mod backoff;
 mod cancel;
-mod claimed;
 mod create;
 mod derive;
 mod error;
-mod events;
 mod fetch;
 mod item;
 mod read;
@@ -84,6 +82,8 @@ pub struct Inner {
     owner: String,
     /// There may be something to do.
     work: Notify,
+    /// There may be something to fetch.
+    fetch: Notify,
     /// There may be something to tell; the number only changes.
     news: watch::Sender<u64>,
 }
@@ -100,7 +100,15 @@ impl Imports {
     /// Imports into this store. Without `sources` nothing is fetched.
     pub fn new(store: Arc<Store>, limits: Limits, sources: Option<Sources>) -> Self {
         let owner = Uuid::now_v7().to_string();
-        Self(Arc::new(Inner { store, limits, sources, owner, work: Notify::new(), news: watch::Sender::new(0) }))
+        Self(Arc::new(Inner {
+            store,
+            limits,
+            sources,
+            owner,
+            work: Notify::new(),
+            fetch: Notify::new(),
+            news: watch::Sender::new(0),
+        }))
     }
 
     /// What bounds them.
@@ -116,6 +124,7 @@ impl Imports {
     /// Tells the workers and the watchers that something has changed.
     fn wake(&self) {
         self.work.notify_one();
+        self.fetch.notify_one();
         self.tell();
     }
 

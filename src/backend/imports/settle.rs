@@ -21,12 +21,16 @@ pub(super) fn settle_batch(session: &Session<'_>, number: Number, now: i64) -> R
     }
     begin(session, import, Some(&batch), now)?;
     let counts = imports::counts(session, number)?;
-    let status = derive::batch_end(&counts, batch.reason.as_deref());
-    let failures = (counts.failed > 0).then(|| format!("{} of {} records failed", counts.failed, counts.total()));
-    let reason = batch.reason.clone().or(failures);
+    let status = derive::batch_end(&counts, batch.batch.reason.as_deref());
+    let reason = batch.batch.reason.clone().or_else(|| failures(&counts));
     end_batch(session, &batch, status, &counts, reason.as_deref(), now)?;
     settle_import(session, import, now)?;
     Ok(true)
+}
+
+/// What a batch of these results says about itself.
+pub(super) fn failures(counts: &ResultCounts) -> Option<String> {
+    (counts.failed > 0).then(|| format!("{} of {} records failed", counts.failed, counts.total()))
 }
 
 /// Ends a batch and says so.

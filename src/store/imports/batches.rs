@@ -21,6 +21,8 @@ pub struct NewBatch {
     pub content_hash: Option<String>,
     /// How far it is.
     pub status: ImportStatus,
+    /// Why it is no better.
+    pub reason: Option<String>,
     /// All of its records are here.
     pub received: bool,
     /// How many that are.
@@ -40,8 +42,6 @@ pub struct StoredBatch {
     pub number: Number,
     /// What it was made from, and where it stands.
     pub batch: NewBatch,
-    /// Why it is no better.
-    pub reason: Option<String>,
     /// It was cut and sent again.
     pub superseded: bool,
     /// Attempts to fetch it.
@@ -101,7 +101,7 @@ pub struct Progress {
 
 const COLUMNS: &str = "number, CAST(id AS TEXT), import, ordinal, storage_url, idempotency_key, content_hash, status, \
      reason, received, superseded, records, position_bytes, position_lines, completed, unchanged, failed, attempts, \
-     created_at, updated_at, ended_at";
+     created_at, updated_at, ended_at, lease_owner, lease_until";
 
 fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
     let status = row.text(7)?;
@@ -121,13 +121,13 @@ fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
             idempotency_key: row.get(5)?,
             content_hash: row.get(6)?,
             status: word(ImportStatus::named(status), status)?,
+            reason: row.get(8)?,
             received: row.get(9)?,
             records: row.get(11)?,
             counts,
             position: (row.get(12)?, row.get(13)?),
-            lease: None,
+            lease: row.get::<Option<String>>(21)?.zip(row.get(22)?),
         },
-        reason: row.get(8)?,
         superseded: row.get(10)?,
         attempts: row.get(17)?,
         created_at: row.get(18)?,
@@ -142,8 +142,8 @@ pub fn insert_batch(session: &Session<'_>, new: &NewBatch, now: i64) -> Result<N
     session.one(
         "INSERT INTO import_batch (id, import, ordinal, storage_url, idempotency_key, content_hash, status, received, \
          records, completed, unchanged, failed, position_bytes, position_lines, lease_owner, lease_until, created_at, \
-         updated_at, ended_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17, ?18) \
+         updated_at, ended_at, reason) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17, ?18, ?19) \
          RETURNING number",
         values![
             &new.id,
@@ -163,7 +163,8 @@ pub fn insert_batch(session: &Session<'_>, new: &NewBatch, now: i64) -> Result<N
             new.lease.as_ref().map(|(owner, _)| owner.as_str()),
             new.lease.as_ref().map(|(_, until)| *until),
             now,
-            ended
+            ended,
+            &new.reason
         ],
         |row| row.get(0),
     )
@@ -332,6 +333,15 @@ pub fn lost_receipts(session: &Session<'_>, now: i64) -> Result<Vec<StoredBatch>
         ),
         values![now],
         batch,
+    )
+}
+
+/// Is there a batch that has to be fetched and that nobody fetches?
+pub fn any_fetchable(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
+    session.exists(
+        "SELECT 1 FROM import_batch WHERE status IN ('created', 'started') AND received = FALSE \
+         AND storage_url IS NOT NULL AND not_before <= ?1 AND (lease_until IS NULL OR lease_until < ?1) LIMIT 1",
+        values![now],
     )
 }
 

@@ -12,19 +12,20 @@ mod results;
 use super::sql::{Session, SqlError};
 
 pub use batches::{
-    BatchPage, Fetchable, NewBatch, Progress, StoredBatch, advance, batch_by_id, batch_by_key, batch_by_number, batch_by_url, batches,
-    begin_batch, claim_fetch, end_batch, end_fetch, hold_batch, insert_batch, lost_receipts, open_batches,
-    postpone_fetch, received, retried_urls, supersede,
+    BatchPage, Fetchable, NewBatch, Progress, StoredBatch, advance, any_fetchable, batch_by_id, batch_by_key,
+    batch_by_number, batch_by_url, batches, begin_batch, claim_fetch, end_batch, end_fetch, hold_batch, insert_batch,
+    lost_receipts, open_batches, postpone_fetch, received, retried_urls, supersede,
 };
 pub use claims::{Claim, Claimed, DueBatch, claim, due_batches, finished_batches, release, renew};
 pub use events::{StoredEvent, append, events_after, last_event};
 pub use records::{
     NewImport, Numbers, Process, StoredImport, begin_import, end_import, finalise, import_by_id, import_by_key,
-    imports, insert_import, lock_import, number_of, take_numbers,
+    import_by_number, imports, insert_import, lock_import, number_of, take_numbers,
 };
 pub use results::{
     Finish, MOST_RECORDS, NewResult, Place, ResultQuery, StoredResult, Totals, copy_failed, counts, drop_results,
-    fail_open, failed_with_original, failure_codes, finish, has_open, insert_results, original, results, retry_later, totals,
+    fail_open, failed_with_original, failure_codes, finish, has_open, insert_results, original, result_id, results,
+    retry_later, totals,
 };
 
 /// The number of an import or a batch inside the store.

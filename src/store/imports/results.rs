@@ -31,6 +31,8 @@ pub struct NewResult {
     pub source_name: Option<String>,
     /// Likewise.
     pub external_id: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
     /// How it ended, if it has.
     pub end: Option<Finish>,
     /// The record's bytes, to be kept.
@@ -110,7 +112,8 @@ pub struct ResultQuery {
     pub originals: bool,
 }
 
-fn id(batch: Number, ordinal: u64) -> Result<i64, SqlError> {
+/// The id of a batch's result.
+pub fn result_id(batch: Number, ordinal: u64) -> Result<i64, SqlError> {
     if ordinal > MOST_RECORDS {
         return Err(SqlError::Refused(format!("a batch holds at most {MOST_RECORDS} records")));
     }
@@ -140,7 +143,7 @@ pub fn insert_results(session: &Session<'_>, batch: Number, new: &[NewResult], n
     let mut ids = Vec::with_capacity(new.len());
     let mut writes = Vec::with_capacity(new.len());
     for result in new {
-        ids.push(id(batch, result.place.ordinal)?);
+        ids.push(result_id(batch, result.place.ordinal)?);
         writes.push(writes_text(result.end.as_ref().and_then(|end| end.writes))?);
     }
     let offsets: Vec<(Option<i64>, i64)> = new
@@ -160,7 +163,7 @@ pub fn insert_results(session: &Session<'_>, batch: Number, new: &[NewResult], n
             Value::Text(end.map_or(ResultStatus::Created, |end| end.status).as_str()),
             Value::from(end.and_then(|end| change_word(end.change))),
             Value::from(writes),
-            Value::Int(i64::from(end.is_some_and(|end| end.change.is_some() || end.status != ResultStatus::Failed))),
+            Value::from(result.attempts),
             Value::from(end.and_then(|end| end.code.as_deref())),
             Value::from(end.and_then(|end| end.message.as_deref())),
             Value::Bool(end.is_some_and(|end| end.retryable)),
