@@ -127,6 +127,8 @@ impl Refusal {
     /// The request is not what is asked for. The contract never says which field; our own routes say `why`, which
     /// therefore names places and rules and repeats no value.
     pub(super) fn invalid(why: impl Into<String>) -> Self {
+        // It ends up in a log, where a line is a line.
+        let why = why.into().replace(char::is_control, " ");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::Validation, "Invalid request data").because(why)
     }
 

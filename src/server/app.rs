@@ -4,15 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::middleware::{from_fn, from_fn_with_state};
 use http::StatusCode;
 use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::answer::Refusal;
+use super::openapi::Description;
 use super::token::Token;
-use super::{browse, contract, docs, gate, openapi, probes, trace};
+use super::{auth, browse, contract, docs, gate, negotiate, probes, trace};
 use crate::backend::Catalogue;
 use crate::observe::metrics::Metrics;
 
@@ -25,6 +25,8 @@ pub(super) struct Limits {
     pub(super) request_timeout: Duration,
     /// How many others may be in work.
     pub(super) max_requests: usize,
+    /// How many of one token.
+    pub(super) max_requests_per_token: usize,
 }
 
 /// What handlers share; cheap to clone.
@@ -42,17 +44,20 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     /// Free places for requests.
     pub(super) places: Semaphore,
+    /// Those of them that the token may take.
+    pub(super) token_places: Semaphore,
     /// What `/metrics` shows.
     pub(super) metrics: Metrics,
-    /// `/openapi.json`, as soon as the routes are known.
-    pub(super) document: OnceLock<Bytes>,
+    /// What the routes say about themselves, as soon as they are known.
+    pub(super) description: OnceLock<Description>,
 }
 
 impl Shared {
     pub(super) fn new(catalogue: Catalogue, token: Token, limits: Limits, metrics: Metrics) -> Self {
         let places = Semaphore::new(limits.max_requests);
-        let document = OnceLock::new();
-        Self(Arc::new(Inner { catalogue, token, limits, places, metrics, document }))
+        let token_places = Semaphore::new(limits.max_requests_per_token);
+        let description = OnceLock::new();
+        Self(Arc::new(Inner { catalogue, token, limits, places, token_places, metrics, description }))
     }
 }
 
@@ -72,16 +77,19 @@ fn own() -> OpenApiRouter<Shared> {
 /// All routes. Probes have no limits: a busy server is alive.
 pub(super) fn router(shared: Shared) -> Router {
     let state = || shared.clone();
-    let own = own().layer(from_fn_with_state(state(), gate::authorised));
-    let contract = contract::routes().route_layer(from_fn_with_state(state(), gate::with_token));
+    let own = own()
+        .layer(from_fn_with_state(state(), negotiate::negotiated))
+        .layer(from_fn_with_state(state(), auth::authorised));
+    let contract = contract::routes().route_layer(from_fn_with_state(state(), auth::with_token));
     let public = browse::routes().route_layer(from_fn(browse::for_browsers));
     let bounded = own.merge(contract).merge(public).route_layer(from_fn_with_state(state(), gate::bounded));
     let (router, api) = probes::routes().merge(docs::routes()).merge(bounded).split_for_parts();
     // Only the first router of a server makes it, and there is only one.
-    let _ = shared.document.set(openapi::document(&api));
+    let _ = shared.description.set(Description::of(&api));
     router
         .fallback(async || Refusal::http(StatusCode::NOT_FOUND, "Not Found"))
         .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
+        .layer(from_fn(gate::proportionate))
         .layer(from_fn(trace::trace))
         .with_state(shared)
 }

@@ -12,11 +12,10 @@
 //! Ids are UUIDs made from the natural keys: the same title has the same id in every copy of a catalogue.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -25,6 +24,7 @@ use uuid::Uuid;
 
 use super::answer::Refusal;
 use super::app::Shared;
+use super::params::{InPath, InQuery};
 use super::payload;
 use crate::store::catalogue::{Query, ShownEpisode, ShownPlayer, ShownSeries, Sort};
 
@@ -206,8 +206,8 @@ pub(super) async fn for_browsers(request: Request, next: Next) -> Response {
         headers(("X-Total-Count" = u64, description = "How many there are on all pages")),
     )),
 )]
-async fn list(State(shared): State<Shared>, uri: Uri) -> Result<impl IntoResponse, Refusal> {
-    let query = query(&uri)?;
+async fn list(State(shared): State<Shared>, InQuery(asked): InQuery<Asked>) -> Result<impl IntoResponse, Refusal> {
+    let query = query(asked)?;
     let page =
         shared.catalogue.page(query).await.map_err(|error| Refusal::failed("Failed to retrieve anime list", &error))?;
     let items: Vec<Item> = page.series.into_iter().map(item).collect();
@@ -226,11 +226,7 @@ async fn list(State(shared): State<Shared>, uri: Uri) -> Result<impl IntoRespons
         (status = 404, description = "There is none with this slug"),
     ),
 )]
-async fn series(
-    State(shared): State<Shared>,
-    slug: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Refusal> {
-    let slug = known(slug)?;
+async fn series(State(shared): State<Shared>, InPath(slug): InPath<String>) -> Result<impl IntoResponse, Refusal> {
     let found = shared
         .catalogue
         .by_slug(slug.clone())
@@ -256,11 +252,7 @@ async fn series(
         (status = 404, description = "There is no series with this slug"),
     ),
 )]
-async fn episodes(
-    State(shared): State<Shared>,
-    slug: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Refusal> {
-    let slug = known(slug)?;
+async fn episodes(State(shared): State<Shared>, InPath(slug): InPath<String>) -> Result<impl IntoResponse, Refusal> {
     let found = shared
         .catalogue
         .episodes_by_slug(slug.clone())
@@ -270,18 +262,11 @@ async fn episodes(
     Ok(Json(episodes.into_iter().map(episode).collect::<Vec<_>>()))
 }
 
-/// A slug that is no UTF-8 is nobody's.
-fn known(slug: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
-    slug.map(|Path(slug)| slug).map_err(|_| unknown("?"))
-}
-
 fn unknown(slug: &str) -> Refusal {
     Refusal::http(StatusCode::NOT_FOUND, format!("Anime not found: {slug}"))
 }
 
-fn query(uri: &Uri) -> Result<Query, Refusal> {
-    let asked =
-        axum::extract::Query::<Asked>::try_from_uri(uri).map_err(|error| Refusal::invalid(error.to_string()))?.0;
+fn query(asked: Asked) -> Result<Query, Refusal> {
     let limit = asked.limit.unwrap_or(PAGE.0);
     if !(1..=PAGE.1).contains(&limit) {
         return Err(Refusal::invalid("limit is not between 1 and 100"));

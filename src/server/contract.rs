@@ -10,7 +10,6 @@
 //! change when the title does, so that addresses keep working.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
@@ -20,7 +19,8 @@ use utoipa_axum::routes;
 
 use super::answer::Refusal;
 use super::app::Shared;
-use super::{gate, payload};
+use super::body::Sent;
+use super::payload;
 use crate::model::Change;
 use crate::observe::events;
 
@@ -74,8 +74,8 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
     request_body = payload::AnimeBody,
     responses((status = 200, description = "Stored, or known already", body = Imported)),
 )]
-async fn anime(State(shared): State<Shared>, body: Body) -> Result<Json<Imported>, Refusal> {
-    let (key, card) = payload::anime(&gate::json_body(&shared, body).await?)?;
+async fn anime(State(shared): State<Shared>, Sent(body): Sent<payload::AnimeBody>) -> Result<Json<Imported>, Refusal> {
+    let (key, card) = payload::anime(body)?;
     let message = format!("Anime imported successfully: {}", card.title);
     let change = shared
         .catalogue
@@ -99,8 +99,11 @@ async fn anime(State(shared): State<Shared>, body: Body) -> Result<Json<Imported
         (status = 404, description = "The series has to be sent first"),
     ),
 )]
-async fn episodes(State(shared): State<Shared>, body: Body) -> Result<Json<EpisodesImported>, Refusal> {
-    let (key, episodes) = payload::episodes(&gate::json_body(&shared, body).await?)?;
+async fn episodes(
+    State(shared): State<Shared>,
+    Sent(body): Sent<payload::EpisodesBody>,
+) -> Result<Json<EpisodesImported>, Refusal> {
+    let (key, episodes) = payload::episodes(body)?;
     let name = format!("{}/{}", key.source_name, key.source_id);
     let outcome = shared
         .catalogue
@@ -140,8 +143,8 @@ async fn episodes(State(shared): State<Shared>, body: Body) -> Result<Json<Episo
         (status = 404, description = "The episode has to be sent first"),
     ),
 )]
-async fn video(State(shared): State<Shared>, body: Body) -> Result<Json<Imported>, Refusal> {
-    let video = payload::video(&gate::json_body(&shared, body).await?)?;
+async fn video(State(shared): State<Shared>, Sent(body): Sent<payload::VideoBody>) -> Result<Json<Imported>, Refusal> {
+    let video = payload::video(body)?;
     let name = format!("{}/{}", video.key.source_name, video.key.source_episode_id);
     let change = shared
         .catalogue

@@ -11,6 +11,7 @@ use utoipa::PartialSchema as _;
 use utoipa::openapi::OpenApi;
 
 use super::answer::{ErrorEnvelope, ErrorInside, PROBLEM, Problem, Style};
+use super::negotiate::AllTypes;
 
 /// The scheme of the header that the contract uses.
 const INTERNAL_TOKEN: &str = "internal_token";
@@ -32,7 +33,24 @@ const REFUSALS: &[(&str, u16, &str)] = &[
 ];
 
 /// What the routes say about themselves, made whole.
-pub(super) fn document(api: &OpenApi) -> Bytes {
+#[derive(Debug)]
+pub(super) struct Description {
+    /// The document.
+    pub(super) document: Bytes,
+    /// The types of bodies of each route.
+    pub(super) types: AllTypes,
+}
+
+impl Description {
+    /// Of these routes.
+    pub(super) fn of(api: &OpenApi) -> Self {
+        let document = document(api);
+        let types = AllTypes::of(&document["paths"]);
+        Self { document: Bytes::from(serde_json::to_vec(&document).unwrap_or_default()), types }
+    }
+}
+
+fn document(api: &OpenApi) -> Value {
     let mut document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -92,7 +110,7 @@ pub(super) fn document(api: &OpenApi) -> Bytes {
         "bearer": { "type": "http", "scheme": "bearer", "description": "The same token as `Authorization: Bearer`." },
     });
     document["components"] = components;
-    Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
+    document
 }
 
 fn schema(schema: &impl serde::Serialize) -> Value {

@@ -113,8 +113,7 @@ fn yes() -> Truth {
 }
 
 /// `…/import/anime`.
-pub(super) fn anime(json: &[u8]) -> Result<(TitleKey, Card), Refusal> {
-    let body: AnimeBody = parse(json)?;
+pub(super) fn anime(body: AnimeBody) -> Result<(TitleKey, Card), Refusal> {
     let year = match body.year {
         None => None,
         Some(Whole(year)) => match u16::try_from(year) {
@@ -137,8 +136,7 @@ pub(super) fn anime(json: &[u8]) -> Result<(TitleKey, Card), Refusal> {
 }
 
 /// `…/import/episodes`.
-pub(super) fn episodes(json: &[u8]) -> Result<(TitleKey, Vec<EpisodePart>), Refusal> {
-    let body: EpisodesBody = parse(json)?;
+pub(super) fn episodes(body: EpisodesBody) -> Result<(TitleKey, Vec<EpisodePart>), Refusal> {
     if body.episodes.is_empty() {
         return Err(Refusal::invalid("there are no episodes"));
     }
@@ -156,8 +154,8 @@ pub(super) fn episodes(json: &[u8]) -> Result<(TitleKey, Vec<EpisodePart>), Refu
 }
 
 /// `…/import/video`.
-pub(super) fn video(json: &[u8]) -> Result<VideoPart, Refusal> {
-    let VideoBody { source_name, source_episode_id, player } = parse(json)?;
+pub(super) fn video(body: VideoBody) -> Result<VideoPart, Refusal> {
+    let VideoBody { source_name, source_episode_id, player } = body;
     let priority = i32::try_from(player.priority.0).map_err(|_| Refusal::invalid("priority is too large"))?;
     let key = VideoKey {
         source_name: source_name.0,
@@ -166,18 +164,6 @@ pub(super) fn video(json: &[u8]) -> Result<VideoPart, Refusal> {
         player_source: player.source_name.0,
     };
     Ok(VideoPart { key, player_type: player.r#type.0, priority })
-}
-
-fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let body = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        // The path and the place, never the value: it goes to the log.
-        let inner = error.inner();
-        let kind = if inner.is_data() { "wrong value" } else { "not JSON" };
-        Refusal::invalid(format!("{kind} at `{}` (line {}, column {})", error.path(), inner.line(), inner.column()))
-    })?;
-    deserializer.end().map_err(|_| Refusal::invalid("something follows the JSON"))?;
-    Ok(body)
 }
 
 fn non_empty(text: Option<Text>) -> Option<String> {
@@ -273,6 +259,7 @@ pub(super) fn status(word: &str) -> Option<SeriesStatus> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::parse;
     use super::{anime, episodes, video};
 
     #[test]
@@ -281,14 +268,14 @@ mod tests {
             let json = format!(
                 r#"{{"source_name":"s","anime_source_id":"1","episodes":[{{"source_episode_id":"1:5","number":{number},"is_available":"no"}}]}}"#
             );
-            let (_, parts) = episodes(json.as_bytes()).unwrap();
+            let (_, parts) = parse(json.as_bytes()).and_then(episodes).unwrap();
             assert_eq!((parts[0].number, parts[0].is_available), (5, false), "{number}");
         }
         for number in ["5.5", "-1", "2147483648", "true", "null", "\"\"", "[]", "1e300"] {
             let json = format!(
                 r#"{{"source_name":"s","anime_source_id":"1","episodes":[{{"source_episode_id":"1:5","number":{number}}}]}}"#
             );
-            assert!(episodes(json.as_bytes()).is_err(), "{number} was accepted");
+            assert!(parse(json.as_bytes()).and_then(episodes).is_err(), "{number} was accepted");
         }
     }
 
@@ -299,15 +286,17 @@ mod tests {
                 r#"{{"source_name":"s","source_episode_id":"1:1","player":{{"type":"iframe","url":"u","source_name":"k"{priority}}}}}"#
             )
         };
-        assert_eq!(video(body("").as_bytes()).unwrap().priority, 0);
-        assert_eq!(video(body(r#","priority":-7"#).as_bytes()).unwrap().priority, -7);
-        assert!(video(body(r#","priority":2147483648"#).as_bytes()).is_err());
-        assert!(video(body(r#","priority":null"#).as_bytes()).is_err());
+        let of = |priority: &str| parse(body(priority).as_bytes()).and_then(video).map(|video| video.priority);
+        assert_eq!(of("").unwrap(), 0);
+        assert_eq!(of(r#","priority":-7"#).unwrap(), -7);
+        assert!(of(r#","priority":2147483648"#).is_err());
+        assert!(of(r#","priority":null"#).is_err());
     }
 
     #[test]
     fn the_reason_of_a_refusal_names_the_field_and_not_the_value() {
-        let refusal = anime(br#"{"source_name":"s","source_id":"1","title":"T","status":"S3CRET"}"#).unwrap_err();
+        let json = br#"{"source_name":"s","source_id":"1","title":"T","status":"S3CRET"}"#;
+        let refusal = parse(json).and_then(anime).unwrap_err();
         let cause = refusal.cause().unwrap();
         assert!(cause.contains("`status`") && !cause.contains("S3CRET"), "{cause}");
     }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::answer::Refusal;
 use super::app::Shared;
-use super::gate;
+use super::auth;
 use crate::error::chain;
 
 /// The other end of the connection.
@@ -85,8 +85,8 @@ async fn ready(State(shared): State<Shared>) -> Result<Json<Health>, Refusal> {
 async fn metrics(State(shared): State<Shared>, Extension(Peer(peer)): Extension<Peer>, headers: HeaderMap) -> Response {
     let proxied = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
     let here = peer.ip().to_canonical().is_loopback() && !proxied;
-    if !here && !gate::carries_token(&shared, &headers) {
-        return Refusal::coded(StatusCode::FORBIDDEN, "token_wrong", "Invalid internal token").into_response();
+    if !here && !auth::carries_token(&shared, &headers) {
+        return auth::wrong().into_response();
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shared.metrics.render()).into_response()
 }

@@ -3,6 +3,7 @@
 
 mod contract;
 mod crawl;
+mod docs;
 mod limits;
 mod openapi;
 mod problems;
