@@ -50,9 +50,12 @@ pub enum Refused {
     /// The same place is a batch of this import already.
     #[error("This import has a batch of this storage_url already")]
     SamePlace,
-    /// The rules do not let it be read.
+    /// No place that could be read.
     #[error("{0}")]
     Place(String),
+    /// The rules do not let it be read.
+    #[error("{0}")]
+    PlaceForbidden(String),
     /// The body ended before its end.
     #[error("{0}")]
     Cut(String),

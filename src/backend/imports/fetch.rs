@@ -62,7 +62,7 @@ impl Imports {
             return Err(Refused::Place("This server fetches nothing".to_owned()).into());
         };
         let parsed = ObjectUrl::parse(&url).map_err(|error| Refused::Place(error.to_string()))?;
-        sources.check(&parsed).map_err(|error| Refused::Place(error.to_string()))?;
+        sources.check(&parsed).map_err(|error| Refused::PlaceForbidden(error.to_string()))?;
         let hash = blake3::hash(url.as_bytes()).to_hex().to_string();
         let content_hash = hash.clone();
         let target = Target { import, key };

@@ -148,6 +148,11 @@ impl Imports {
     }
 }
 
+/// The hash that tells one body from another.
+pub fn hash(body: &[u8]) -> String {
+    blake3::hash(body).to_hex().to_string()
+}
+
 /// Milliseconds since 1970.
 fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
