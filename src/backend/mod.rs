@@ -7,8 +7,8 @@ mod error;
 pub mod importer;
 pub mod imports;
 mod merge;
-pub mod names;
 pub mod plan;
+pub mod services;
 
 pub use catalogue::{Catalogue, ImportOutcome};
 pub use contract::{EpisodePart, EpisodesOutcome, VideoPart};

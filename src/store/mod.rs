@@ -11,10 +11,13 @@ mod handle;
 pub mod imports;
 pub mod landing;
 pub mod objects;
+pub mod postgres;
 mod schema;
 pub mod sent;
 pub mod sql;
 pub mod sqlite;
+pub mod staging;
 
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{StoreError, StoreErrorKind, StorePlace};
 pub use handle::{Location, Store};
+pub use postgres::Server;
