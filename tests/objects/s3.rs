@@ -34,7 +34,7 @@ async fn objects_are_read_whole_and_from_the_middle() {
     assert_eq!(beyond.code(), "object_changed");
     let plain = lines(&sources, "s3://box/deep/x.jsonl", StartAt::START).await.unwrap();
     assert_eq!(lines(&sources, "s3://box/odd name+ü%20.gz", StartAt::START).await.unwrap(), plain);
-    assert_eq!(plain.len(), content.iter().filter(|byte| **byte == b'\n').count());
+    assert_eq!(plain.len(), content.split(|byte| *byte == b'\n').count() - 1);
 }
 
 #[tokio::test]
