@@ -199,6 +199,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Server,
+        "SERVER_MAX_REQUESTS_PER_TOKEN",
+        "128",
+        "Those of them that may belong to one token, so that importers leave room for readers (429, `Retry-After`).",
+    ),
+    setting(
+        Server,
         "SERVER_SHUTDOWN_SECONDS",
         "10",
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",

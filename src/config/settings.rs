@@ -179,6 +179,8 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Requests at once.
     pub max_requests: usize,
+    /// Those of one token.
+    pub max_requests_per_token: usize,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
 }
@@ -376,6 +378,8 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_body: usize::try_from(reader.number("SERVER_MAX_BODY_MIB", 1..=256)).unwrap_or(1) << 20,
             request_timeout: reader.seconds("SERVER_REQUEST_TIMEOUT_SECONDS"),
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
+            max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
+                .unwrap_or(1),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
         },
         objects: objects::read(reader),
