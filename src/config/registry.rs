@@ -282,6 +282,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Objects,
+        "IMPORT_READ_BACKOFF_SECONDS",
+        "0.5",
+        "Upper bound of the first random wait after a broken connection; doubles each time.",
+    ),
+    setting(
+        Objects,
         "S3_ENDPOINT",
         "",
         "Address of an S3-compatible store (path style). Empty = `AWS_ENDPOINT_URL`, else Amazon's. An http(s) address \
