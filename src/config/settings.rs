@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::reader::Reader;
-use super::{ConfigError, Layers, Origin, SETTINGS};
+use super::{ConfigError, Layers, ObjectSettings, Origin, SETTINGS, objects};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Settings {
     pub output: OutputSettings,
     /// `parser serve`.
     pub server: ServerSettings,
+    /// Files and buckets that imports read.
+    pub objects: ObjectSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -240,7 +242,7 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        self.kodik.token.iter().chain(&self.server.token).cloned().collect()
+        self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned().collect()
     }
 }
 
@@ -380,6 +382,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
                 .unwrap_or(1),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
         },
+        objects: objects::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

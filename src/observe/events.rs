@@ -207,3 +207,9 @@ pub fn server_stopping(connections: usize) {
 pub fn server_cut(connections: usize) {
     warn!(connections, "requests in flight did not finish in time and were cut");
 }
+
+/// An object's source broke; reading goes on at this byte after a wait.
+pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &str, wait: Duration) {
+    counter!("parser_objects_resumed_total", "kind" => kind).increment(1);
+    warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
+}

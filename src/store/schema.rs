@@ -2,3 +2,7 @@
 
 /// For SQLite.
 pub(super) const SQLITE: &[(&str, &str)] = &[("V1__catalogue", include_str!("migrations/sqlite/V1__catalogue.sql"))];
+
+/// For PostgreSQL.
+pub(super) const POSTGRES: &[(&str, &str)] =
+    &[("V1__catalogue", include_str!("migrations/postgres/V1__catalogue.sql"))];
