@@ -4,6 +4,7 @@ mod browse;
 pub mod catalogue;
 pub mod contract;
 mod error;
+mod inspect;
 mod merge;
 pub mod names;
 pub mod plan;

@@ -207,3 +207,8 @@ pub fn server_stopping(connections: usize) {
 pub fn server_cut(connections: usize) {
     warn!(connections, "requests in flight did not finish in time and were cut");
 }
+
+/// A run ended, but how its services fared could not be kept beside the state.
+pub fn health_not_kept(reason: &str) {
+    warn!(reason, "cannot keep the services' health for the dashboard");
+}

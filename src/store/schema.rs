@@ -1,4 +1,7 @@
 //! The backend's tables, as numbered files for each engine. Both lists have the same versions with the same meaning.
 
 /// For SQLite.
-pub(super) const SQLITE: &[(&str, &str)] = &[("V1__catalogue", include_str!("migrations/sqlite/V1__catalogue.sql"))];
+pub(super) const SQLITE: &[(&str, &str)] = &[
+    ("V1__catalogue", include_str!("migrations/sqlite/V1__catalogue.sql")),
+    ("V5__search", include_str!("migrations/sqlite/V5__search.sql")),
+];

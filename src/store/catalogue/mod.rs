@@ -8,8 +8,10 @@ mod browse;
 mod changes;
 mod codec;
 mod dump;
+mod inspect;
 mod parts;
 mod read;
+mod search;
 mod write;
 
 use super::sql::{Session, SqlError};
@@ -19,6 +21,10 @@ pub use changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, Switc
 pub(crate) use codec::parse_origin;
 pub use codec::{episode_class, episode_key, origin as origin_word, translation_kind};
 pub use dump::dump;
+pub use inspect::{
+    Inspected, InspectedCharacter, InspectedEpisode, InspectedEpisodes, InspectedPlayer, InspectedRelease, inspect,
+    inspect_episodes,
+};
 pub use parts::{
     Card, CardPut, KnownEpisode, KnownEpisodes, KnownVideo, StoredCard, VideoKey, card, known_episodes, known_video,
     put_card, put_episodes, put_video,
@@ -26,6 +32,7 @@ pub use parts::{
 pub use read::{
     StoredCharacter, StoredEpisode, StoredRelease, StoredSeries, StoredTitle, StoredVideo, has_fingerprint, title,
 };
+pub use search::{Found, FoundPage, fill as fill_search, lacks as lacks_search, search};
 pub use write::apply;
 
 /// Which title: the natural key of a series.

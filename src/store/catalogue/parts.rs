@@ -5,7 +5,7 @@
 //! that is no longer so.
 
 use super::changes::{EpisodeRow, Put, VideoRow};
-use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, write};
+use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, search, write};
 use crate::model::{MetadataOrigin, SeriesStatus};
 use crate::store::sql::{Session, SqlError, values};
 
@@ -192,9 +192,9 @@ fn insert_card(session: &Session<'_>, key: &TitleKey, card: &Card, slug: &str, n
     let source = write::source_row(session, &key.source_name)?;
     let slug = write::free_slug(session, slug)?;
     session.execute("INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, status, poster, \
-             genres, studios, origin, fingerprint, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12)", values![source, &key.source_id, &slug, &card.title, &codec::list(&card.alternative_titles), &card.description, card.year, card.status.map(SeriesStatus::as_str), &card.poster, &codec::list(&card.genres), // A card does not say where it came from; whoever knows may replace it.
-            codec::origin(MetadataOrigin::MaterialData), now])
+             genres, studios, origin, fingerprint, created_at, updated_at, search_text) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12, ?13)", values![source, &key.source_id, &slug, &card.title, &codec::list(&card.alternative_titles), &card.description, card.year, card.status.map(SeriesStatus::as_str), &card.poster, &codec::list(&card.genres), // A card does not say where it came from; whoever knows may replace it.
+            codec::origin(MetadataOrigin::MaterialData), now, &search::text_of(&card.title, &card.alternative_titles)])
         .map(drop)
 }
 
@@ -202,7 +202,7 @@ fn update_card(session: &Session<'_>, row: i64, card: &Card, now: i64) -> Result
     session
         .execute(
             "UPDATE series SET title = ?2, alternative_titles = ?3, description = ?4, year = ?5, status = ?6, \
-             poster = ?7, genres = ?8, fingerprint = '', updated_at = ?9 WHERE id = ?1",
+             poster = ?7, genres = ?8, fingerprint = '', updated_at = ?9, search_text = ?10 WHERE id = ?1",
             values![
                 row,
                 &card.title,
@@ -212,7 +212,8 @@ fn update_card(session: &Session<'_>, row: i64, card: &Card, now: i64) -> Result
                 card.status.map(SeriesStatus::as_str),
                 &card.poster,
                 &codec::list(&card.genres),
-                now
+                now,
+                &search::text_of(&card.title, &card.alternative_titles)
             ],
         )
         .map(drop)
