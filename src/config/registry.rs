@@ -200,6 +200,13 @@ pub static SETTINGS: &[Setting] = &[
         "10",
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",
     ),
+    setting(
+        Server,
+        "PUBLIC_URL",
+        "",
+        "Where browsers reach `parser serve` if a proxy stands before it. With `https://…` the dashboard's cookies are for \
+         https only; what a proxy says in `X-Forwarded-*` is never believed.",
+    ),
 ];
 
 /// The text of `.env.example`.

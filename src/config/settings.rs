@@ -179,6 +179,8 @@ pub struct ServerSettings {
     pub max_requests: usize,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
+    /// Browsers reach it by https.
+    pub https: bool,
 }
 
 /// Log format.
@@ -375,6 +377,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             request_timeout: reader.seconds("SERVER_REQUEST_TIMEOUT_SECONDS"),
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
+            https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },
         shown: Settings::shown(reader.layers),
     })

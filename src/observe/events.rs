@@ -212,3 +212,9 @@ pub fn server_cut(connections: usize) {
 pub fn health_not_kept(reason: &str) {
     warn!(reason, "cannot keep the services' health for the dashboard");
 }
+
+/// Somebody tried to sign in to the dashboard with a wrong token.
+pub fn login_failed(peer: std::net::IpAddr) {
+    counter!("parser_dashboard_logins_failed_total").increment(1);
+    warn!(%peer, "a sign-in with a wrong token was refused");
+}

@@ -10,8 +10,9 @@ use http::StatusCode;
 use tokio::sync::Semaphore;
 
 use super::answer::Refusal;
+use super::dashboard::{Dashboard, DashboardOptions};
 use super::token::Token;
-use super::{browse, contract, gate, probes, trace};
+use super::{browse, contract, dashboard, gate, probes, trace};
 use crate::backend::Catalogue;
 use crate::observe::metrics::Metrics;
 
@@ -43,12 +44,21 @@ pub(super) struct Inner {
     pub(super) places: Semaphore,
     /// What `/metrics` shows.
     pub(super) metrics: Metrics,
+    /// For browsers.
+    pub(super) dashboard: Dashboard,
 }
 
 impl Shared {
-    pub(super) fn new(catalogue: Catalogue, token: Token, limits: Limits, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        catalogue: Catalogue,
+        token: Token,
+        limits: Limits,
+        metrics: Metrics,
+        dashboard: DashboardOptions,
+    ) -> Self {
         let places = Semaphore::new(limits.max_requests);
-        Self(Arc::new(Inner { catalogue, token, limits, places, metrics }))
+        let dashboard = Dashboard::new(&token, dashboard);
+        Self(Arc::new(Inner { catalogue, token, limits, places, metrics, dashboard }))
     }
 }
 
@@ -72,7 +82,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .route("/api/v1/anime/{slug}", get(browse::series))
         .route("/api/v1/anime/{slug}/episodes", get(browse::episodes))
         .route_layer(from_fn(browse::for_browsers));
-    let bounded = imports.merge(public).route_layer(from_fn_with_state(shared.clone(), gate::bounded));
+    let pages = dashboard::routes(&shared);
+    let bounded = imports.merge(public).merge(pages).route_layer(from_fn_with_state(shared.clone(), gate::bounded));
     Router::new()
         .route("/healthz", get(probes::alive))
         .route("/readyz", get(probes::ready))

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POST /api/v1/internal/import/{anime,episodes,video}` | the token | the existing contract, see `contract` |
 //! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
+//! | `/`, `/catalogue`, `/sources`, … | a session | pages for a browser, see `dashboard` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
 
@@ -11,6 +12,7 @@ mod answer;
 mod app;
 mod browse;
 mod contract;
+mod dashboard;
 mod error;
 mod gate;
 mod listen;
@@ -31,6 +33,7 @@ use crate::observe::events;
 use crate::observe::metrics::Metrics;
 use crate::store::{Location, Store};
 
+pub use dashboard::DashboardOptions;
 pub use error::ServerError;
 pub use token::{Obtained, SHORTEST_PUBLIC, Token, obtain};
 
@@ -59,6 +62,8 @@ pub struct Options {
     pub shutdown: Duration,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// The pages for browsers.
+    pub dashboard: DashboardOptions,
 }
 
 /// A server that is bound and has its catalogue open, but accepts nothing yet.
@@ -73,15 +78,17 @@ pub struct Server {
 impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
-        let Options { listen, token, catalog, max_body, request_timeout, max_requests, shutdown, metrics } = options;
+        let Options { listen, token, catalog, max_body, request_timeout, max_requests, shutdown, metrics, dashboard } =
+            options;
         let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
         let catalogue = Catalogue::new(Arc::new(store), "");
+        catalogue.prepare_search().await?;
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests };
-        Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics), shutdown })
+        Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics, dashboard), shutdown })
     }
 
     /// Where it listens.
