@@ -40,11 +40,11 @@ fn answers(visitor: &Visitor) {
     assert_eq!(found("100%"), ["100% Pascal"]);
     assert_eq!(found("under_score"), ["100% Pascal"]);
     assert_eq!(found("!!!"), ["!!!"]);
-    for nothing in ["нет такого", "%", "_", "\\", "' OR 'x'='x", "gate missing", "\0", "\u{fffd}"] {
+    for nothing in ["нет такого", "%", "_", "\\", "' OR 'x'='x", "gate missing", "\u{fffd}"] {
         assert_eq!(found(nothing), [""; 0], "{nothing:?}");
     }
     assert_eq!(found("").len(), 6);
-    assert_eq!(found("  ").len(), 6);
+    assert_eq!(found(" \0\u{7f} ").len(), 6, "nothing that can be seen");
     assert_eq!(found(&"gate ".repeat(500)), ["Gate", "Steins;Gate"], "more words than are looked at");
 }
 

@@ -27,7 +27,9 @@ pub(super) struct Asked(Vec<(String, String)>);
 
 impl Asked {
     pub(super) fn of(uri: &Uri) -> Self {
-        Self(url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect())
+        let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        // What cannot be seen is not shown back either.
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.replace(char::is_control, ""))).collect())
     }
 
     /// A value without the space around it; empty if there is none.
