@@ -130,7 +130,7 @@ where
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(3).with_jitter();
     (|| async { import().await.map_err(BackendError::from) })
         .retry(patience)
-        .when(BackendError::is_locked)
+        .when(BackendError::is_transient)
         .notify(|error, delay| events::store_locked(&error.to_string(), delay))
         .await
 }

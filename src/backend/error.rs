@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::{Fault, Party, Severity};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 
 /// A failed use case.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,10 +14,10 @@ pub enum BackendError {
 }
 
 impl BackendError {
-    /// Does another process hold the store's write lock, so that waiting helps?
-    pub fn is_locked(&self) -> bool {
+    /// Is the same worth doing again after a moment? A lock is held for long, changes collided, the server is away.
+    pub fn is_transient(&self) -> bool {
         match self {
-            Self::Store(error) => error.kind == StoreErrorKind::Locked,
+            Self::Store(error) => error.is_transient(),
         }
     }
 

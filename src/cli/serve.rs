@@ -65,6 +65,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         max_body: settings.server.max_body,
         request_timeout: settings.server.request_timeout,
         max_requests: settings.server.max_requests,
+        max_requests_per_token: settings.server.max_requests_per_token,
         shutdown: settings.server.shutdown,
         metrics: Metrics::install(),
         dashboard: server::DashboardOptions { secure: settings.server.https, health: paths.health.clone() },

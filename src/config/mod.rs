@@ -3,12 +3,14 @@
 
 mod fault;
 mod layers;
+mod objects;
 mod reader;
 mod registry;
 mod settings;
 
 pub use fault::{ConfigError, SettingFault};
 pub use layers::{Layers, Origin};
+pub use objects::{ObjectSettings, S3Keys, S3Settings};
 pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};
 pub use settings::{
     BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings, RateSettings,

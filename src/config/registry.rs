@@ -16,6 +16,8 @@ pub enum Section {
     Output,
     /// `parser serve`.
     Server,
+    /// What imports read.
+    Objects,
 }
 
 impl Section {
@@ -27,6 +29,7 @@ impl Section {
             Self::Data => "Data",
             Self::Output => "State, reports, logs",
             Self::Server => "The server (`parser serve`)",
+            Self::Objects => "Files and object storage for imports",
         }
     }
 }
@@ -54,7 +57,7 @@ const fn secret(section: Section, name: &'static str, doc: &'static str) -> Sett
     Setting { name, default: "", secret: true, section, doc }
 }
 
-use Section::{Data, Limits, Output, Server, Services};
+use Section::{Data, Limits, Objects, Output, Server, Services};
 
 /// Every setting, in the order in which they are shown.
 pub static SETTINGS: &[Setting] = &[
@@ -196,6 +199,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Server,
+        "SERVER_MAX_REQUESTS_PER_TOKEN",
+        "128",
+        "Those of them that may belong to one token, so that importers leave room for readers (429, `Retry-After`).",
+    ),
+    setting(
+        Server,
         "SERVER_SHUTDOWN_SECONDS",
         "10",
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",
@@ -207,6 +216,56 @@ pub static SETTINGS: &[Setting] = &[
         "Where browsers reach `parser serve` if a proxy stands before it. With `https://…` the dashboard's cookies are for \
          https only; what a proxy says in `X-Forwarded-*` is never believed.",
     ),
+    setting(
+        Objects,
+        "IMPORT_FILES_PATH",
+        "",
+        "Folder whose files a `storage_url` may name; relative names count from it. Empty = no files.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_HOSTS",
+        "",
+        "Hosts that a `storage_url` may name: `files.example.org`, `minio:9000`, `.example.org` for all below it. \
+         Without a port only 80 and 443. Private addresses only through hosts that are listed in full.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_BUCKETS",
+        "",
+        "Buckets that a `storage_url` may name: `catalogue`, or `catalogue/daily/` for the keys that begin so.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_MAX_OBJECT_MIB",
+        "10240",
+        "Largest object that a `storage_url` may lead to, as it is kept.",
+    ),
+    setting(Objects, "IMPORT_MAX_LINE_MIB", "10", "Longest line; a longer one fails alone."),
+    setting(Objects, "IMPORT_READ_TIMEOUT_SECONDS", "30", "Wait for an answer, and for each next piece of it."),
+    setting(
+        Objects,
+        "IMPORT_READ_TRIES",
+        "5",
+        "Broken connections without progress before an object is given up; each goes on where the last one broke.",
+    ),
+    setting(
+        Objects,
+        "S3_ENDPOINT",
+        "",
+        "Address of an S3-compatible store (path style). Empty = `AWS_ENDPOINT_URL`, else Amazon's. An http(s) address \
+         that begins with it is a bucket and a key.",
+    ),
+    setting(Objects, "S3_REGION", "", "Region. Empty = `AWS_REGION`, else `us-east-1`."),
+    setting(
+        Objects,
+        "S3_ACCESS_KEY_ID",
+        "",
+        "Access key. Empty = `AWS_ACCESS_KEY_ID`, else that of the profile in `~/.aws/credentials`.",
+    ),
+    secret(Objects, "S3_SECRET_ACCESS_KEY", "Its secret. Empty = `AWS_SECRET_ACCESS_KEY`, else that of the profile."),
+    secret(Objects, "S3_SESSION_TOKEN", "Token of temporary keys. Empty = `AWS_SESSION_TOKEN`."),
+    setting(Objects, "S3_PROFILE", "", "Profile whose keys are used. Empty = `AWS_PROFILE`, else `default`."),
 ];
 
 /// The text of `.env.example`.

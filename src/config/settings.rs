@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::reader::Reader;
-use super::{ConfigError, Layers, Origin, SETTINGS};
+use super::{ConfigError, Layers, ObjectSettings, Origin, SETTINGS, objects};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Settings {
     pub output: OutputSettings,
     /// `parser serve`.
     pub server: ServerSettings,
+    /// Files and buckets that imports read.
+    pub objects: ObjectSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -177,6 +179,8 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Requests at once.
     pub max_requests: usize,
+    /// Those of one token.
+    pub max_requests_per_token: usize,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
     /// Browsers reach it by https.
@@ -240,7 +244,7 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        self.kodik.token.iter().chain(&self.server.token).cloned().collect()
+        self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned().collect()
     }
 }
 
@@ -376,9 +380,12 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_body: usize::try_from(reader.number("SERVER_MAX_BODY_MIB", 1..=256)).unwrap_or(1) << 20,
             request_timeout: reader.seconds("SERVER_REQUEST_TIMEOUT_SECONDS"),
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
+            max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
+                .unwrap_or(1),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
             https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },
+        objects: objects::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

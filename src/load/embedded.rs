@@ -44,7 +44,7 @@ impl Embedded {
     /// older copy of it put back in place must be brought up to date.
     pub async fn load(&self, record: &TitleRecord) -> Result<Outcome, LoadError> {
         let import = || self.catalogue.import(record);
-        match import.retry(patience()).when(BackendError::is_locked).notify(report).await {
+        match import.retry(patience()).when(BackendError::is_transient).notify(report).await {
             Ok(ImportOutcome::Unchanged) => Ok(Outcome::Unchanged),
             Ok(ImportOutcome::Written { change, writes }) => Ok(Outcome::Loaded { change, writes }),
             Err(error) if error.stops_run() => Err(error.into()),

@@ -218,3 +218,9 @@ pub fn login_failed(peer: std::net::IpAddr) {
     counter!("parser_dashboard_logins_failed_total").increment(1);
     warn!(%peer, "a sign-in with a wrong token was refused");
 }
+
+/// An object's source broke; reading goes on at this byte after a wait.
+pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &str, wait: Duration) {
+    counter!("parser_objects_resumed_total", "kind" => kind).increment(1);
+    warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
+}

@@ -1,18 +1,19 @@
 //! The routes and what they share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
 use http::StatusCode;
 use tokio::sync::Semaphore;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::answer::Refusal;
 use super::dashboard::{Dashboard, DashboardOptions};
+use super::openapi::Description;
 use super::token::Token;
-use super::{browse, contract, dashboard, gate, probes, trace};
+use super::{auth, browse, contract, dashboard, docs, gate, negotiate, probes, trace};
 use crate::backend::Catalogue;
 use crate::observe::metrics::Metrics;
 
@@ -25,6 +26,8 @@ pub(super) struct Limits {
     pub(super) request_timeout: Duration,
     /// How many others may be in work.
     pub(super) max_requests: usize,
+    /// How many of one token.
+    pub(super) max_requests_per_token: usize,
 }
 
 /// What handlers share; cheap to clone.
@@ -42,10 +45,14 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     /// Free places for requests.
     pub(super) places: Semaphore,
+    /// Those of them that the token may take.
+    pub(super) token_places: Semaphore,
     /// What `/metrics` shows.
     pub(super) metrics: Metrics,
     /// For browsers.
     pub(super) dashboard: Dashboard,
+    /// What the routes say about themselves, as soon as they are known.
+    pub(super) description: OnceLock<Description>,
 }
 
 impl Shared {
@@ -57,8 +64,10 @@ impl Shared {
         dashboard: DashboardOptions,
     ) -> Self {
         let places = Semaphore::new(limits.max_requests);
+        let token_places = Semaphore::new(limits.max_requests_per_token);
+        let description = OnceLock::new();
         let dashboard = Dashboard::new(&token, dashboard);
-        Self(Arc::new(Inner { catalogue, token, limits, places, metrics, dashboard }))
+        Self(Arc::new(Inner { catalogue, token, limits, places, token_places, metrics, dashboard, description }))
     }
 }
 
@@ -70,27 +79,30 @@ impl std::ops::Deref for Shared {
     }
 }
 
+/// The routes of our own, which all need the token. A new area is one line here.
+fn own() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+}
+
 /// All routes. Probes have no limits: a busy server is alive.
 pub(super) fn router(shared: Shared) -> Router {
-    let imports = Router::new()
-        .route("/api/v1/internal/import/anime", post(contract::anime))
-        .route("/api/v1/internal/import/episodes", post(contract::episodes))
-        .route("/api/v1/internal/import/video", post(contract::video))
-        .route_layer(from_fn_with_state(shared.clone(), gate::with_token));
-    let public = Router::new()
-        .route("/api/v1/anime", get(browse::list))
-        .route("/api/v1/anime/{slug}", get(browse::series))
-        .route("/api/v1/anime/{slug}/episodes", get(browse::episodes))
-        .route_layer(from_fn(browse::for_browsers));
+    let state = || shared.clone();
+    let own = own()
+        .layer(from_fn_with_state(state(), negotiate::negotiated))
+        .layer(from_fn_with_state(state(), auth::authorised));
+    let contract = contract::routes().route_layer(from_fn_with_state(state(), auth::with_token));
+    let public = browse::routes().route_layer(from_fn(browse::for_browsers));
+    let bounded = own.merge(contract).merge(public).route_layer(from_fn_with_state(state(), gate::bounded));
+    let (router, api) = probes::routes().merge(docs::routes()).merge(bounded).split_for_parts();
+    // Only the first router of a server makes it, and there is only one.
+    let _ = shared.description.set(Description::of(&api));
+    // Pages are no part of the API, so they are not described with it.
     let pages = dashboard::routes(&shared);
-    let bounded = imports.merge(public).merge(pages).route_layer(from_fn_with_state(shared.clone(), gate::bounded));
-    Router::new()
-        .route("/healthz", get(probes::alive))
-        .route("/readyz", get(probes::ready))
-        .route("/metrics", get(probes::metrics))
-        .merge(bounded)
+    router
+        .merge(pages)
         .fallback(async || Refusal::http(StatusCode::NOT_FOUND, "Not Found"))
         .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
+        .layer(from_fn(gate::proportionate))
         .layer(from_fn(trace::trace))
         .with_state(shared)
 }

@@ -12,16 +12,19 @@
 //! Ids are UUIDs made from the natural keys: the same title has the same id in every copy of a catalogue.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::answer::Refusal;
 use super::app::Shared;
+use super::params::{InPath, InQuery};
 use super::payload;
 use crate::store::catalogue::{Query, ShownEpisode, ShownPlayer, ShownSeries, Sort};
 
@@ -30,56 +33,154 @@ const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 /// A page's default and largest size.
 const PAGE: (u32, u32) = (50, 100);
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Asked {
+    /// How many to leave out at the beginning.
+    #[param(required = false, nullable = false, default = 0)]
     skip: Option<u32>,
+    /// How many to answer.
+    #[param(required = false, nullable = false, minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
+    /// Only those of this year; 0 = of any.
+    #[param(required = false, nullable = false)]
     year: Option<i64>,
+    /// Only those with this status; empty = with any.
+    #[param(required = false, nullable = false, inline, value_type = ShownStatus)]
     status: Option<String>,
+    /// Only those of this genre, by its exact name (the case of ASCII letters does not matter).
+    #[param(required = false, nullable = false)]
     genre: Option<String>,
+    /// Sorted by this.
+    #[param(required = false, nullable = false, inline, value_type = SortedBy)]
     sort: Option<String>,
+    /// In this direction.
+    #[param(required = false, nullable = false, inline, value_type = Direction)]
     order: Option<String>,
 }
 
+/// What `status` may be.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only described: the word itself is looked up")]
+enum ShownStatus {
+    Ongoing,
+    Completed,
+    Upcoming,
+    #[schema(rename = "")]
+    Any,
+}
+
+/// What `sort` may be.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only described: the word itself is looked up")]
+enum SortedBy {
+    Title,
+    Year,
+    CreatedAt,
+    UpdatedAt,
+    #[schema(rename = "")]
+    Default,
+}
+
+/// What `order` may be.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only described: the word itself is looked up")]
+enum Direction {
+    Asc,
+    Desc,
+    #[schema(rename = "")]
+    Default,
+}
+
 /// One series in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Anime, example = json!({
+    "id": "6ea3a5b1-0f2f-8d54-8a36-1a1ad1ec0a4b", "title": "Cowboy Bebop", "slug": "cowboy-bebop", "description": "Space bounty hunters.",
+    "year": 1998, "status": "completed", "poster": "https://img.example/1.jpg", "genres": ["Action", "Sci-Fi"],
+    "created_at": "2026-01-02T03:04:05.678Z",
+}))]
 struct Item {
+    /// The same in every copy of a catalogue.
     id: Uuid,
+    /// The display title.
     title: String,
+    /// Its address below `/api/v1/anime`; never empty, and kept when the title changes.
     slug: String,
+    /// Plain text.
+    #[schema(required)]
     description: Option<String>,
+    /// Of the first broadcast.
+    #[schema(required)]
     year: Option<i64>,
+    /// `ongoing`, `completed` or `upcoming`.
+    #[schema(required)]
     status: Option<String>,
+    /// Its address.
+    #[schema(required)]
     poster: Option<String>,
+    /// Names.
     genres: Vec<String>,
+    /// When it came into the catalogue.
+    #[schema(value_type = String, format = DateTime)]
     created_at: jiff::Timestamp,
 }
 
 /// One series with everything.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AnimeDetail)]
 struct Detail {
     #[serde(flatten)]
     item: Item,
+    /// Other titles it is known by.
     alternative_titles: Vec<String>,
+    /// When it was last changed.
+    #[schema(value_type = String, format = DateTime)]
     updated_at: jiff::Timestamp,
 }
 
-#[derive(Debug, Serialize)]
+/// One episode with its videos.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "1d0e2a55-7d86-8c3d-9a35-7f6a3d2f5b11", "number": 1, "title": "Asteroid Blues", "season": 1, "video_sources": [{
+        "id": "a7a2ff0a-3f8c-8f0e-8c5d-2c8a5b0f6d21", "type": "iframe", "url": "https://player.example/1", "source_name": "kodik",
+        "priority": 10,
+    }],
+}))]
 struct Episode {
+    /// The same in every copy of a catalogue.
     id: Uuid,
+    /// In its season; 0 is possible.
     number: u32,
+    /// If it has one.
+    #[schema(required)]
     title: Option<String>,
+    /// 0 = specials.
     season: u32,
+    /// Preferred first.
     video_sources: Vec<VideoSource>,
 }
 
-#[derive(Debug, Serialize)]
+/// One way to watch an episode.
+#[derive(Debug, Serialize, ToSchema)]
 struct VideoSource {
+    /// The same in every copy of a catalogue.
     id: Uuid,
+    /// Of the player: `iframe`, `hls`, …
     r#type: String,
+    /// Of the player.
     url: String,
+    /// Whose player it is.
     source_name: String,
+    /// Higher = preferred.
     priority: i64,
+}
+
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(series)).routes(routes!(episodes))
 }
 
 /// Lets pages of other origins read: these answers are for everybody.
@@ -91,21 +192,41 @@ pub(super) async fn for_browsers(request: Request, next: Next) -> Response {
     response
 }
 
-/// `GET /api/v1/anime`.
-pub(super) async fn list(State(shared): State<Shared>, uri: Uri) -> Result<impl IntoResponse, Refusal> {
-    let query = query(&uri)?;
+/// The catalogue, page by page
+#[utoipa::path(
+    get,
+    path = "/api/v1/anime",
+    operation_id = "listAnime",
+    tag = "catalogue",
+    params(Asked),
+    responses((
+        status = 200,
+        description = "One page",
+        body = [Item],
+        headers(("X-Total-Count" = u64, description = "How many there are on all pages")),
+    )),
+)]
+async fn list(State(shared): State<Shared>, InQuery(asked): InQuery<Asked>) -> Result<impl IntoResponse, Refusal> {
+    let query = query(asked)?;
     let page =
         shared.catalogue.page(query).await.map_err(|error| Refusal::failed("Failed to retrieve anime list", &error))?;
     let items: Vec<Item> = page.series.into_iter().map(item).collect();
     Ok(([(TOTAL, HeaderValue::from(page.total))], Json(items)))
 }
 
-/// `GET /api/v1/anime/{slug}`.
-pub(super) async fn series(
-    State(shared): State<Shared>,
-    slug: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Refusal> {
-    let slug = known(slug)?;
+/// One series
+#[utoipa::path(
+    get,
+    path = "/api/v1/anime/{slug}",
+    operation_id = "getAnime",
+    tag = "catalogue",
+    params(("slug" = String, Path, description = "Its slug", example = "cowboy-bebop")),
+    responses(
+        (status = 200, description = "The series", body = Detail),
+        (status = 404, description = "There is none with this slug"),
+    ),
+)]
+async fn series(State(shared): State<Shared>, InPath(slug): InPath<String>) -> Result<impl IntoResponse, Refusal> {
     let found = shared
         .catalogue
         .by_slug(slug.clone())
@@ -117,12 +238,21 @@ pub(super) async fn series(
     Ok(Json(Detail { item: item(series), alternative_titles, updated_at }))
 }
 
-/// `GET /api/v1/anime/{slug}/episodes`.
-pub(super) async fn episodes(
-    State(shared): State<Shared>,
-    slug: Result<Path<String>, PathRejection>,
-) -> Result<impl IntoResponse, Refusal> {
-    let slug = known(slug)?;
+/// The episodes of one series
+///
+/// By season and number, specials (season 0) last.
+#[utoipa::path(
+    get,
+    path = "/api/v1/anime/{slug}/episodes",
+    operation_id = "listEpisodes",
+    tag = "catalogue",
+    params(("slug" = String, Path, description = "Its slug", example = "cowboy-bebop")),
+    responses(
+        (status = 200, description = "All of them", body = [Episode]),
+        (status = 404, description = "There is no series with this slug"),
+    ),
+)]
+async fn episodes(State(shared): State<Shared>, InPath(slug): InPath<String>) -> Result<impl IntoResponse, Refusal> {
     let found = shared
         .catalogue
         .episodes_by_slug(slug.clone())
@@ -132,18 +262,11 @@ pub(super) async fn episodes(
     Ok(Json(episodes.into_iter().map(episode).collect::<Vec<_>>()))
 }
 
-/// A slug that is no UTF-8 is nobody's.
-fn known(slug: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
-    slug.map(|Path(slug)| slug).map_err(|_| unknown("?"))
-}
-
 fn unknown(slug: &str) -> Refusal {
     Refusal::http(StatusCode::NOT_FOUND, format!("Anime not found: {slug}"))
 }
 
-fn query(uri: &Uri) -> Result<Query, Refusal> {
-    let asked =
-        axum::extract::Query::<Asked>::try_from_uri(uri).map_err(|error| Refusal::invalid(error.to_string()))?.0;
+fn query(asked: Asked) -> Result<Query, Refusal> {
     let limit = asked.limit.unwrap_or(PAGE.0);
     if !(1..=PAGE.1).contains(&limit) {
         return Err(Refusal::invalid("limit is not between 1 and 100"));

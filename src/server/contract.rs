@@ -10,22 +10,30 @@
 //! change when the title does, so that addresses keep working.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::answer::Refusal;
 use super::app::Shared;
-use super::{gate, payload};
+use super::body::Sent;
+use super::payload;
 use crate::model::Change;
 use crate::observe::events;
 
 /// The answer to a series or a video.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "success": true, "message": "Anime imported successfully: Cowboy Bebop", "errors": null }))]
 pub(super) struct Imported {
+    /// Always true.
     success: bool,
+    /// What was done.
     message: String,
+    /// Always null.
+    #[schema(required)]
     errors: Option<Vec<String>>,
 }
 
@@ -36,17 +44,38 @@ impl Imported {
 }
 
 /// The answer to episodes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "success": true, "total": 2, "imported": 2, "errors": [] }))]
 pub(super) struct EpisodesImported {
+    /// False when some were not taken.
     success: bool,
+    /// How many were sent.
     total: usize,
+    /// How many were taken.
     imported: usize,
+    /// Why the others were not, one line each.
     errors: Vec<String>,
 }
 
-/// `POST …/import/anime`.
-pub(super) async fn anime(State(shared): State<Shared>, body: Body) -> Result<Json<Imported>, Refusal> {
-    let (key, card) = payload::anime(&gate::json_body(&shared, body).await?)?;
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(anime)).routes(routes!(episodes)).routes(routes!(video))
+}
+
+/// Import a series
+///
+/// Creates it, or updates what is sent; what is null, missing or an empty list leaves what is stored.
+#[utoipa::path(
+    post,
+    path = "/api/v1/internal/import/anime",
+    operation_id = "importAnime",
+    tag = "contract",
+    security(("internal_token" = [])),
+    request_body = payload::AnimeBody,
+    responses((status = 200, description = "Stored, or known already", body = Imported)),
+)]
+async fn anime(State(shared): State<Shared>, Sent(body): Sent<payload::AnimeBody>) -> Result<Json<Imported>, Refusal> {
+    let (key, card) = payload::anime(body)?;
     let message = format!("Anime imported successfully: {}", card.title);
     let change = shared
         .catalogue
@@ -57,9 +86,24 @@ pub(super) async fn anime(State(shared): State<Shared>, body: Body) -> Result<Js
     Ok(Imported::new(message))
 }
 
-/// `POST …/import/episodes`.
-pub(super) async fn episodes(State(shared): State<Shared>, body: Body) -> Result<Json<EpisodesImported>, Refusal> {
-    let (key, episodes) = payload::episodes(&gate::json_body(&shared, body).await?)?;
+/// Import episodes of a series
+#[utoipa::path(
+    post,
+    path = "/api/v1/internal/import/episodes",
+    operation_id = "importEpisodes",
+    tag = "contract",
+    security(("internal_token" = [])),
+    request_body = payload::EpisodesBody,
+    responses(
+        (status = 200, description = "Some or all of them are stored", body = EpisodesImported),
+        (status = 404, description = "The series has to be sent first"),
+    ),
+)]
+async fn episodes(
+    State(shared): State<Shared>,
+    Sent(body): Sent<payload::EpisodesBody>,
+) -> Result<Json<EpisodesImported>, Refusal> {
+    let (key, episodes) = payload::episodes(body)?;
     let name = format!("{}/{}", key.source_name, key.source_id);
     let outcome = shared
         .catalogue
@@ -86,9 +130,21 @@ pub(super) async fn episodes(State(shared): State<Shared>, body: Body) -> Result
     }))
 }
 
-/// `POST …/import/video`.
-pub(super) async fn video(State(shared): State<Shared>, body: Body) -> Result<Json<Imported>, Refusal> {
-    let video = payload::video(&gate::json_body(&shared, body).await?)?;
+/// Import one video of an episode
+#[utoipa::path(
+    post,
+    path = "/api/v1/internal/import/video",
+    operation_id = "importVideo",
+    tag = "contract",
+    security(("internal_token" = [])),
+    request_body = payload::VideoBody,
+    responses(
+        (status = 200, description = "Stored, or known already", body = Imported),
+        (status = 404, description = "The episode has to be sent first"),
+    ),
+)]
+async fn video(State(shared): State<Shared>, Sent(body): Sent<payload::VideoBody>) -> Result<Json<Imported>, Refusal> {
+    let video = payload::video(body)?;
     let name = format!("{}/{}", video.key.source_name, video.key.source_episode_id);
     let change = shared
         .catalogue

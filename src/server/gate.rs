@@ -1,26 +1,38 @@
-//! What a request has to pass before it is worked on: a free place, a time limit, the token, the size of its body and
-//! the depth of its JSON.
+//! What every request has to pass: the size of its head, a free place, a time limit.
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use super::answer::Refusal;
 use super::app::Shared;
 use crate::observe::events;
 
-/// The contract's header.
-const INTERNAL_TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
+/// Bytes of an address.
+const LONGEST_URI: usize = 8 * 1024;
 
-/// A body that is too large is read on (and thrown away) up to this many times the limit: a client that is still
-/// sending when the connection closes would see a broken connection instead of the answer.
-const PATIENCE: usize = 8;
+/// Headers, and their bytes. (Beyond several times as many, the connection ends before anybody is asked: see `listen`.)
+const MOST_HEADERS: usize = 64;
+const HEADER_BYTES: usize = 16 * 1024;
 
-/// Deeper JSON is nobody's payload.
-const MAX_DEPTH: usize = 32;
+/// Refuses a head that is out of proportion.
+pub(super) async fn proportionate(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+    if length > LONGEST_URI {
+        return Refusal::http(StatusCode::URI_TOO_LONG, "The address is too long").into_response();
+    }
+    if request.headers().len() > MOST_HEADERS || bytes(request.headers()) > HEADER_BYTES {
+        let message = "The headers are too many or too large";
+        return Refusal::http(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message).into_response();
+    }
+    next.run(request).await
+}
+
+fn bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
+}
 
 /// Bounds how many requests are worked on at once, and for how long.
 pub(super) async fn bounded(State(shared): State<Shared>, request: Request, next: Next) -> Response {
@@ -31,84 +43,5 @@ pub(super) async fn bounded(State(shared): State<Shared>, request: Request, next
     match tokio::time::timeout(shared.limits.request_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::busy("Request timed out", 5).into_response(),
-    }
-}
-
-/// Lets nobody in without the token. A missing header is invalid data, as in the contract; a wrong one is forbidden.
-pub(super) async fn with_token(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    match request.headers().get(INTERNAL_TOKEN) {
-        None => Refusal::invalid("no X-Internal-Token").into_response(),
-        Some(guess) if !shared.token.is(guess.as_bytes()) => {
-            Refusal::http(StatusCode::FORBIDDEN, "Invalid internal token").into_response()
-        }
-        Some(_) => next.run(request).await,
-    }
-}
-
-/// Does the request carry the token, in the contract's header or as `Authorization: Bearer`?
-pub(super) fn carries_token(shared: &Shared, headers: &HeaderMap) -> bool {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let own = headers.get(INTERNAL_TOKEN).map(http::HeaderValue::as_bytes);
-    own.or(bearer).is_some_and(|guess| shared.token.is(guess))
-}
-
-/// The whole body, if it is not too large and not nested too deeply.
-pub(super) async fn json_body(shared: &Shared, body: Body) -> Result<Bytes, Refusal> {
-    let limit = shared.limits.max_body;
-    let mut chunks = body.into_data_stream();
-    let mut whole: Vec<u8> = Vec::new();
-    let mut seen = 0_usize;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Refusal::http(StatusCode::BAD_REQUEST, "The body ended early"))?;
-        seen = seen.saturating_add(chunk.len());
-        if seen > limit.saturating_mul(PATIENCE) {
-            break;
-        }
-        if seen <= limit {
-            whole.extend_from_slice(&chunk);
-        } else {
-            whole = Vec::new();
-        }
-    }
-    if seen > limit {
-        return Err(Refusal::http(StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"));
-    }
-    if depth(&whole) > MAX_DEPTH {
-        return Err(Refusal::invalid("nested too deeply"));
-    }
-    Ok(whole.into())
-}
-
-/// How deeply brackets are nested, strings aside.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::depth;
-
-    #[test]
-    fn depth_counts_brackets_outside_strings() {
-        assert_eq!(depth(br#"{"a":[1,{"b":2}],"c":[]}"#), 3);
-        assert_eq!(depth(br#"{"a":"[[[\"[["}"#), 1);
-        assert_eq!(depth(br#"{"a":"\\","b":[[1]]}"#), 3);
-        assert_eq!(depth(b"]]]["), 1);
-        assert_eq!(depth(b"1"), 0);
     }
 }

@@ -7,15 +7,23 @@
 //! | `/`, `/catalogue`, `/sources`, … | a session | pages for a browser, see `dashboard` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
+//! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
 
 mod answer;
 mod app;
+mod auth;
+mod body;
 mod browse;
 mod contract;
 mod dashboard;
+mod described;
+mod docs;
 mod error;
 mod gate;
 mod listen;
+mod negotiate;
+mod openapi;
+mod params;
 mod payload;
 mod probes;
 mod token;
@@ -58,6 +66,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// Requests that are worked on at once.
     pub max_requests: usize,
+    /// Those of them that belong to one token.
+    pub max_requests_per_token: usize,
     /// How long requests in flight may take once the server stops.
     pub shutdown: Duration,
     /// What `/metrics` shows.
@@ -78,8 +88,8 @@ pub struct Server {
 impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
-        let Options { listen, token, catalog, max_body, request_timeout, max_requests, shutdown, metrics, dashboard } =
-            options;
+        let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, dashboard, .. } = options;
+        let Options { max_requests, max_requests_per_token, .. } = options;
         let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
         let catalogue = Catalogue::new(Arc::new(store), "");
@@ -87,7 +97,7 @@ impl Server {
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
-        let limits = app::Limits { max_body, request_timeout, max_requests };
+        let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
         Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics, dashboard), shutdown })
     }
 

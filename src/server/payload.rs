@@ -7,54 +7,104 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::Refusal;
+use super::described;
 use crate::backend::{EpisodePart, VideoPart};
 use crate::model::SeriesStatus;
 use crate::store::catalogue::{Card, TitleKey, VideoKey};
 
-#[derive(Deserialize)]
-struct AnimeBody {
+/// A series.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AnimeImport, example = json!({
+    "source_name": "kodik-shikimori", "source_id": "1", "title": "Cowboy Bebop", "alternative_titles": ["Ковбой Бибоп"],
+    "description": "Space bounty hunters.", "year": 1998, "status": "completed", "poster": "https://img.example/1.jpg",
+    "genres": ["Action", "Sci-Fi"],
+}))]
+pub(super) struct AnimeBody {
+    /// Who says so.
     source_name: Name,
+    /// Its id there.
     source_id: Name,
+    /// The display title; the slug is made from the first one.
     title: Name,
+    /// Other titles.
     alternative_titles: Option<Vec<Text>>,
+    /// Plain text.
     description: Option<Text>,
+    /// Of the first broadcast.
+    #[schema(schema_with = described::year)]
     year: Option<Whole>,
+    /// Where its broadcast stands.
     status: Option<Status>,
+    /// Its address.
     poster: Option<Text>,
+    /// Names.
     genres: Option<Vec<Text>>,
 }
 
-#[derive(Deserialize)]
-struct EpisodesBody {
+/// Episodes of one series.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = EpisodesImport, example = json!({
+    "source_name": "kodik-shikimori", "anime_source_id": "1",
+    "episodes": [{ "source_episode_id": "1:1", "number": 1, "title": "Asteroid Blues", "is_available": true }],
+}))]
+pub(super) struct EpisodesBody {
+    /// Who says so.
     source_name: Name,
+    /// The series' id there.
     anime_source_id: Name,
+    /// At least one; they are taken or refused one by one, but one that is invalid spoils them all.
+    #[schema(min_items = 1)]
     episodes: Vec<EpisodeBody>,
 }
 
-#[derive(Deserialize)]
+/// One episode.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = EpisodeImport)]
 struct EpisodeBody {
+    /// Its id at the source, which no other series there may have.
     source_episode_id: Name,
+    /// In its season.
+    #[schema(schema_with = described::number)]
     number: Whole,
+    /// If it has one.
     title: Option<Text>,
+    /// `false` switches it off.
     #[serde(default = "yes")]
+    #[schema(schema_with = described::truth, required = false)]
     is_available: Truth,
 }
 
-#[derive(Deserialize)]
-struct VideoBody {
+/// One video of one episode.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = VideoImport, example = json!({
+    "source_name": "kodik-shikimori", "source_episode_id": "1:1",
+    "player": { "type": "iframe", "url": "https://player.example/1", "source_name": "kodik", "priority": 10 },
+}))]
+pub(super) struct VideoBody {
+    /// Who says so.
     source_name: Name,
+    /// The episode's id there.
     source_episode_id: Name,
+    /// Where it plays.
     player: PlayerBody,
 }
 
-#[derive(Deserialize)]
+/// One player link; the address and the name together are its identity.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PlayerImport)]
 struct PlayerBody {
+    /// `iframe`, `hls`, …
     r#type: Text,
+    /// Its address.
     url: Name,
+    /// Whose player it is.
     source_name: Text,
+    /// Higher = preferred.
     #[serde(default)]
+    #[schema(schema_with = described::priority, required = false)]
     priority: Whole,
 }
 
@@ -63,8 +113,7 @@ fn yes() -> Truth {
 }
 
 /// `…/import/anime`.
-pub(super) fn anime(json: &[u8]) -> Result<(TitleKey, Card), Refusal> {
-    let body: AnimeBody = parse(json)?;
+pub(super) fn anime(body: AnimeBody) -> Result<(TitleKey, Card), Refusal> {
     let year = match body.year {
         None => None,
         Some(Whole(year)) => match u16::try_from(year) {
@@ -87,8 +136,7 @@ pub(super) fn anime(json: &[u8]) -> Result<(TitleKey, Card), Refusal> {
 }
 
 /// `…/import/episodes`.
-pub(super) fn episodes(json: &[u8]) -> Result<(TitleKey, Vec<EpisodePart>), Refusal> {
-    let body: EpisodesBody = parse(json)?;
+pub(super) fn episodes(body: EpisodesBody) -> Result<(TitleKey, Vec<EpisodePart>), Refusal> {
     if body.episodes.is_empty() {
         return Err(Refusal::invalid("there are no episodes"));
     }
@@ -106,8 +154,8 @@ pub(super) fn episodes(json: &[u8]) -> Result<(TitleKey, Vec<EpisodePart>), Refu
 }
 
 /// `…/import/video`.
-pub(super) fn video(json: &[u8]) -> Result<VideoPart, Refusal> {
-    let VideoBody { source_name, source_episode_id, player } = parse(json)?;
+pub(super) fn video(body: VideoBody) -> Result<VideoPart, Refusal> {
+    let VideoBody { source_name, source_episode_id, player } = body;
     let priority = i32::try_from(player.priority.0).map_err(|_| Refusal::invalid("priority is too large"))?;
     let key = VideoKey {
         source_name: source_name.0,
@@ -118,23 +166,13 @@ pub(super) fn video(json: &[u8]) -> Result<VideoPart, Refusal> {
     Ok(VideoPart { key, player_type: player.r#type.0, priority })
 }
 
-fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let body = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        // The path and the place, never the value: it goes to the log.
-        let inner = error.inner();
-        let kind = if inner.is_data() { "wrong value" } else { "not JSON" };
-        Refusal::invalid(format!("{kind} at `{}` (line {}, column {})", error.path(), inner.line(), inner.column()))
-    })?;
-    deserializer.end().map_err(|_| Refusal::invalid("something follows the JSON"))?;
-    Ok(body)
-}
-
 fn non_empty(text: Option<Text>) -> Option<String> {
     text.map(|text| text.0).filter(|text| !text.is_empty())
 }
 
-/// A text that every engine can hold.
+/// A text without U+0000, which not every engine can hold.
+#[derive(ToSchema)]
+#[schema(pattern = r"^[^\x00]*$")]
 struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
@@ -145,6 +183,8 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// A text that is not empty.
+#[derive(ToSchema)]
+#[schema(min_length = 1, pattern = r"^[^\x00]+$")]
 struct Name(String);
 
 impl<'de> Deserialize<'de> for Name {
@@ -199,6 +239,8 @@ impl<'de> Deserialize<'de> for Truth {
 }
 
 /// One of the contract's three words.
+#[derive(ToSchema)]
+#[schema(value_type = described::Status)]
 struct Status(SeriesStatus);
 
 impl<'de> Deserialize<'de> for Status {
@@ -217,6 +259,7 @@ pub(super) fn status(word: &str) -> Option<SeriesStatus> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::parse;
     use super::{anime, episodes, video};
 
     #[test]
@@ -225,14 +268,14 @@ mod tests {
             let json = format!(
                 r#"{{"source_name":"s","anime_source_id":"1","episodes":[{{"source_episode_id":"1:5","number":{number},"is_available":"no"}}]}}"#
             );
-            let (_, parts) = episodes(json.as_bytes()).unwrap();
+            let (_, parts) = parse(json.as_bytes()).and_then(episodes).unwrap();
             assert_eq!((parts[0].number, parts[0].is_available), (5, false), "{number}");
         }
         for number in ["5.5", "-1", "2147483648", "true", "null", "\"\"", "[]", "1e300"] {
             let json = format!(
                 r#"{{"source_name":"s","anime_source_id":"1","episodes":[{{"source_episode_id":"1:5","number":{number}}}]}}"#
             );
-            assert!(episodes(json.as_bytes()).is_err(), "{number} was accepted");
+            assert!(parse(json.as_bytes()).and_then(episodes).is_err(), "{number} was accepted");
         }
     }
 
@@ -243,15 +286,17 @@ mod tests {
                 r#"{{"source_name":"s","source_episode_id":"1:1","player":{{"type":"iframe","url":"u","source_name":"k"{priority}}}}}"#
             )
         };
-        assert_eq!(video(body("").as_bytes()).unwrap().priority, 0);
-        assert_eq!(video(body(r#","priority":-7"#).as_bytes()).unwrap().priority, -7);
-        assert!(video(body(r#","priority":2147483648"#).as_bytes()).is_err());
-        assert!(video(body(r#","priority":null"#).as_bytes()).is_err());
+        let of = |priority: &str| parse(body(priority).as_bytes()).and_then(video).map(|video| video.priority);
+        assert_eq!(of("").unwrap(), 0);
+        assert_eq!(of(r#","priority":-7"#).unwrap(), -7);
+        assert!(of(r#","priority":2147483648"#).is_err());
+        assert!(of(r#","priority":null"#).is_err());
     }
 
     #[test]
     fn the_reason_of_a_refusal_names_the_field_and_not_the_value() {
-        let refusal = anime(br#"{"source_name":"s","source_id":"1","title":"T","status":"S3CRET"}"#).unwrap_err();
+        let json = br#"{"source_name":"s","source_id":"1","title":"T","status":"S3CRET"}"#;
+        let refusal = parse(json).and_then(anime).unwrap_err();
         let cause = refusal.cause().unwrap();
         assert!(cause.contains("`status`") && !cause.contains("S3CRET"), "{cause}");
     }

@@ -7,10 +7,10 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use uuid::Uuid;
 
-use super::answer::Refusal;
+use super::answer::{Refusal, Style};
 use crate::observe::events;
 
 /// Joins an answer to the log.
@@ -30,6 +30,7 @@ pub(super) struct OwnBody;
 /// The middleware.
 pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let style = Style::of(request.uri().path());
     let trace_id = adopted(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     // Standard methods only: a client can invent any number of others.
@@ -43,12 +44,13 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Refusal::internal("the handler panicked").into_response(),
     };
-    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+    let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| foreign(&response));
+    if let Some(refusal) = refusal {
         let own_body = response.extensions_mut().remove::<OwnBody>().is_some();
-        let mut answer = if own_body { std::mem::take(&mut response) } else { refusal.with_trace(&trace_id) };
+        let mut answer = if own_body { std::mem::take(&mut response) } else { refusal.with_trace(style, &trace_id) };
         for (name, value) in response.headers() {
             // What a layer has added (`Allow`, CORS) stays; length and type are those of the new body.
-            if !answer.headers().contains_key(name) && name != http::header::CONTENT_LENGTH {
+            if !answer.headers().contains_key(name) && name != header::CONTENT_LENGTH {
                 answer.headers_mut().insert(name, value.clone());
             }
         }
@@ -59,11 +61,22 @@ pub(super) async fn trace(mut request: Request, next: Next) -> Response {
         }
         response = answer;
     }
+    // What we send is what we say it is.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&trace_id) {
         response.headers_mut().insert(TRACE_ID, value);
     }
     events::request_served(&method, &route, response.status().as_u16(), started.elapsed(), &trace_id);
     response
+}
+
+/// A refusal that the framework has written in words of its own.
+fn foreign(response: &Response) -> Option<Refusal> {
+    let status = response.status();
+    let refused = status.is_client_error() || status.is_server_error();
+    let typed = response.headers().get(header::CONTENT_TYPE);
+    let plain = typed.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
+    (refused && plain).then(|| Refusal::http(status, status.canonical_reason().unwrap_or("Error")))
 }
 
 /// The caller's id, if it is one that can be put into a log as it is.

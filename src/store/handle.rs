@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use uuid::Uuid;
 
+use super::postgres::{Access, Pool, Server};
 use super::sql::{Engine, Session, SqlError, values};
 use super::sqlite::{CrashPoints, Database, Options, Schema};
 use super::{StoreError, schema};
@@ -15,6 +16,8 @@ const CREATED: CrashPoints =
 
 static SCHEMA: Schema = Schema { migrations: schema::SQLITE };
 
+static SERVER_SCHEMA: Schema = Schema { migrations: schema::POSTGRES };
+
 const OPTIONS: Options =
     Options { schema: &SCHEMA, party: Party::Backend, durable: true, max_pages: None, page_kib: 4 };
 
@@ -23,6 +26,14 @@ const OPTIONS: Options =
 pub enum Location {
     /// The embedded file.
     File(PathBuf),
+    /// A PostgreSQL server.
+    Server(Server),
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
 }
 
 /// The backend's tables on one of the two engines.
@@ -40,6 +51,7 @@ enum Inner {
         readers: Vec<Database>,
         next: AtomicUsize,
     },
+    Postgres(Pool),
 }
 
 impl Store {
@@ -48,7 +60,33 @@ impl Store {
     pub async fn open(location: &Location, readers: usize) -> Result<Self, StoreError> {
         match location {
             Location::File(path) => Self::open_file(path, readers, None).await,
+            Location::Server(server) => Self::open_server(server).await,
         }
+    }
+
+    /// Opens what is there without changing a byte; `None` if there is no catalogue.
+    pub async fn open_read_only(location: &Location) -> Result<Option<Self>, StoreError> {
+        match location {
+            Location::File(path) => Self::open_file_read_only(path).await,
+            Location::Server(server) => {
+                let pool = Pool::start(server, Access::Read)?;
+                if !pool.prepare(&SERVER_SCHEMA).await? {
+                    return Ok(None);
+                }
+                let id = pool.submit(None, stored_id).await?;
+                Ok(id.map(|id| Self { inner: Inner::Postgres(pool), id }))
+            }
+        }
+    }
+
+    async fn open_server(server: &Server) -> Result<Self, StoreError> {
+        let pool = Pool::start(server, Access::Write)?;
+        pool.prepare(&SERVER_SCHEMA).await?;
+        let id = match pool.submit(None, stored_id).await? {
+            Some(id) => id,
+            None => pool.submit(Some(CREATED), make_id).await?,
+        };
+        Ok(Self { inner: Inner::Postgres(pool), id })
     }
 
     /// Opens or creates a file that may not grow beyond `max_pages` of 4 KiB.
@@ -80,6 +118,7 @@ impl Store {
     pub fn engine(&self) -> Engine {
         match self.inner {
             Inner::Sqlite { .. } => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -94,6 +133,7 @@ impl Store {
             Inner::Sqlite { writer, .. } => {
                 writer.submit(Some(points), move |connection| job(&Session::Sqlite(connection))).await
             }
+            Inner::Postgres(pool) => pool.submit(Some(points), job).await,
         }
     }
 
@@ -109,6 +149,7 @@ impl Store {
                 let database = turn.and_then(|turn| readers.get(turn)).unwrap_or(writer);
                 database.submit(None, move |connection| job(&Session::Sqlite(connection))).await
             }
+            Inner::Postgres(pool) => pool.submit(None, job).await,
         }
     }
 

@@ -9,10 +9,13 @@ pub mod catalogue;
 mod error;
 mod handle;
 pub mod landing;
+pub mod objects;
+pub mod postgres;
 mod schema;
 pub mod sent;
 pub mod sql;
 pub mod sqlite;
 
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{StoreError, StoreErrorKind, StorePlace};
 pub use handle::{Location, Store};
+pub use postgres::Server;

@@ -5,3 +5,9 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V1__catalogue", include_str!("migrations/sqlite/V1__catalogue.sql")),
     ("V5__search", include_str!("migrations/sqlite/V5__search.sql")),
 ];
+
+/// For PostgreSQL.
+pub(super) const POSTGRES: &[(&str, &str)] = &[
+    ("V1__catalogue", include_str!("migrations/postgres/V1__catalogue.sql")),
+    ("V5__search", include_str!("migrations/postgres/V5__search.sql")),
+];

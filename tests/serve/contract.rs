@@ -237,7 +237,8 @@ fn a_failing_store_is_500_without_the_reason_which_the_log_has() {
 #[test]
 fn unknown_routes_and_methods_have_the_same_envelope() {
     let served = Served::new();
-    assert_eq!(served.get("/nowhere").error(), (404, "HTTP_ERROR".to_owned(), "Not Found".to_owned()));
+    let nowhere = served.get("/api/v1/internal/import/nothing");
+    assert_eq!(nowhere.error(), (404, "HTTP_ERROR".to_owned(), "Not Found".to_owned()));
     let wrong = served.get(ANIME);
     assert_eq!(wrong.error(), (405, "HTTP_ERROR".to_owned(), "Method Not Allowed".to_owned()));
     assert_eq!(wrong.header("allow"), Some("POST"));

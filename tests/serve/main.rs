@@ -3,7 +3,10 @@
 
 mod contract;
 mod crawl;
+mod docs;
 mod limits;
+mod openapi;
+mod problems;
 mod process;
 mod read;
 mod upsert;

@@ -211,7 +211,7 @@ fn a_health_check_is_for_a_server_that_is_ready() {
                     DROP TABLE episode; DROP TABLE series; DROP TABLE source",
     );
     assert_eq!(served.get("/healthz").json(), json!({ "status": "ok" }), "alive, but");
-    assert_eq!(served.get("/readyz").error().2, "The store does not answer");
+    assert_eq!(served.get("/readyz").problem().2, "The store does not answer");
     let (code, said) = check(&["--url", &url], &[]);
     assert_eq!((code, said.contains("503")), (Some(1), true), "{said}");
     served.stop();
@@ -230,7 +230,7 @@ fn metrics_are_for_this_machine_and_for_the_token() {
     assert!(here.text.contains(&line), "{}", here.text);
     assert!(!here.text.contains(TOKEN));
     for proxied in [("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7")] {
-        assert_eq!(metrics(&[proxied]).error().0, 403);
+        assert_eq!(metrics(&[proxied]).problem().0, 403);
         assert_eq!(metrics(&[proxied, ("X-Internal-Token", "guess")]).status, 403);
         assert_eq!(metrics(&[proxied, ("X-Internal-Token", TOKEN)]).status, 200);
         assert_eq!(metrics(&[proxied, ("Authorization", &format!("Bearer {TOKEN}"))]).status, 200);

@@ -213,6 +213,23 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Status, code and detail of problem details (RFC 9457), whose other fields must be right.
+    pub(crate) fn problem(&self) -> (u16, String, String) {
+        let body = self.json();
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{body}");
+        let keys: Vec<_> = body.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["code", "detail", "instance", "status", "title", "trace_id", "type"]);
+        let text = |name: &str| body[name].as_str().unwrap().to_owned();
+        assert_eq!(body["trace_id"].as_str(), self.header("x-trace-id"), "{body}");
+        assert_eq!(text("instance"), format!("urn:parser:trace:{}", text("trace_id")));
+        assert_eq!(text("type"), format!("urn:parser:problem:{}", text("code")));
+        assert_eq!(body["status"], self.status);
+        assert!(!text("title").is_empty());
+        (self.status, text("code"), text("detail"))
+    }
+}
+
 /// One request on a connection of its own.
 pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = connect(address);

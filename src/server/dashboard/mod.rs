@@ -27,6 +27,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use super::app::Shared;
+use super::gate;
 use super::token::Token;
 use overview::Counted;
 use session::Sessions;
@@ -61,6 +62,8 @@ impl Dashboard {
     }
 }
 
+pub(super) use guard::lets_in;
+
 /// The pages. What is not a page (JSON, probes) is elsewhere.
 pub(super) fn routes(shared: &Shared) -> Router<Shared> {
     let inside = Router::new()
@@ -73,5 +76,9 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
     let outside = Router::new()
         .route("/login", get(login::page).post(login::sign_in))
         .route("/assets/{name}", get(assets::asset));
-    inside.merge(outside).route_layer(from_fn(failure::as_page)).route_layer(from_fn(guard::hardened))
+    inside
+        .merge(outside)
+        .route_layer(from_fn_with_state(shared.clone(), gate::bounded))
+        .route_layer(from_fn(failure::as_page))
+        .route_layer(from_fn(guard::hardened))
 }

@@ -125,8 +125,8 @@ const COLUMNS: &str = "SELECT s.name, r.source_id, r.slug, r.title, r.alternativ
                        r.status, r.poster, r.genres, r.created_at, r.updated_at \
                        FROM series r JOIN source s ON s.id = r.source";
 
-const SELECTED: &str = "r.is_active = TRUE AND (?1 IS NULL OR r.year = ?1) AND (?2 IS NULL OR r.status = ?2) AND \
-                        (?3 IS NULL OR EXISTS (SELECT 1 FROM ";
+const SELECTED: &str = "r.is_active = TRUE AND (r.year = ?1 OR ?1 IS NULL) AND (r.status = ?2 OR ?2 IS NULL) AND \
+                        (CAST(?3 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM ";
 
 /// The condition on `?1` year, `?2` status and `?3` genre.
 fn filter(engine: Engine) -> String {

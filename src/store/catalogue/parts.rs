@@ -125,9 +125,7 @@ pub fn put_episodes(
     puts: &[Put<EpisodeRow>],
     now: i64,
 ) -> Result<(), SqlError> {
-    for put in puts {
-        write::put_episode(session, known.source, known.series, put, now)?;
-    }
+    write::put_episodes(session, known.source, known.series, puts, now)?;
     if puts.is_empty() { Ok(()) } else { touch(session, known.series, now) }
 }
 

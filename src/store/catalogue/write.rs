@@ -18,22 +18,14 @@ pub(super) fn source_row(session: &Session<'_>, name: &str) -> Result<i64, SqlEr
 pub fn apply(session: &Session<'_>, key: &TitleKey, changes: &Changes, now: i64) -> Result<(), SqlError> {
     let source = source_row(session, &key.source_name)?;
     let Some(series) = put_series(session, source, key, changes, now)? else { return Ok(()) };
-    let episodes = changes
-        .episodes
-        .iter()
-        .map(|put| put_episode(session, source, series, put, now))
-        .collect::<Result<Vec<_>, SqlError>>()?;
+    let episodes = put_episodes(session, source, series, &changes.episodes, now)?;
     switch_off(
         session,
         "UPDATE episode SET is_active = FALSE, updated_at = ?2 WHERE id = ?1",
         &changes.episodes_off,
         now,
     )?;
-    let releases = changes
-        .releases
-        .iter()
-        .map(|put| put_release(session, series, put, now))
-        .collect::<Result<Vec<_>, SqlError>>()?;
+    let releases = put_releases(session, series, &changes.releases, now)?;
     switch_off(
         session,
         "UPDATE release SET is_active = FALSE, updated_at = ?2 WHERE id = ?1",
@@ -183,73 +175,88 @@ pub(super) fn free_slug(session: &Session<'_>, slug: &str) -> Result<String, Sql
     Ok(format!("{slug}-{free}"))
 }
 
-pub(super) fn put_episode(
+/// Writes episodes; their rows, in order.
+pub(super) fn put_episodes(
     session: &Session<'_>,
     source: i64,
     series: i64,
-    put: &Put<EpisodeRow>,
+    puts: &[Put<EpisodeRow>],
     now: i64,
-) -> Result<i64, SqlError> {
-    let data = &put.data;
-    let class = codec::episode_class(data.class);
-    let active = data.switch.is_active();
-    if let Some(row) = put.row {
-        session.execute(
-            "UPDATE episode SET season = ?2, key = ?3, number = ?4, title = ?5, class = ?6, is_active = ?7, \
-                 updated_at = ?8 WHERE id = ?1",
-            values![row, data.season, &data.key, data.number, &data.title, class, active, now],
-        )?;
-        return Ok(row);
-    }
-    session.one(
+) -> Result<Vec<i64>, SqlError> {
+    let changed = puts.iter().filter_map(|Put { row, data }| row.map(|row| (row, data))).map(|(row, data)| {
+        let (class, active) = (codec::episode_class(data.class), data.switch.is_active());
+        values![row, data.season, &data.key, data.number, &data.title, class, active, now].to_vec()
+    });
+    session.execute_many(
+        "UPDATE episode SET season = ?2, key = ?3, number = ?4, title = ?5, class = ?6, is_active = ?7, \
+         updated_at = ?8 WHERE id = ?1",
+        changed,
+    )?;
+    let new = puts.iter().filter(|put| put.row.is_none()).map(|Put { data, .. }| {
+        let (class, active) = (codec::episode_class(data.class), data.switch.is_active());
+        let (id, title) = (&data.source_episode_id, &data.title);
+        values![series, source, id, data.season, &data.key, data.number, title, class, active, now].to_vec()
+    });
+    let new = session.insert_many(
         "INSERT INTO episode (series_id, source, source_episode_id, season, key, number, title, class, is_active, \
-             created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) RETURNING id",
-        values![
-            series,
-            source,
-            &data.source_episode_id,
-            data.season,
-            &data.key,
-            data.number,
-            &data.title,
-            class,
-            active,
-            now
-        ],
-        |row| row.get(0),
-    )
+         created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10) RETURNING id",
+        new,
+    )?;
+    Ok(in_order(puts, new))
 }
 
-fn put_release(session: &Session<'_>, series: i64, put: &Put<ReleaseRow>, now: i64) -> Result<i64, SqlError> {
-    let data = &put.data;
-    let sql = if put.row.is_some() {
+/// Writes releases; their rows, in order.
+fn put_releases(session: &Session<'_>, series: i64, puts: &[Put<ReleaseRow>], now: i64) -> Result<Vec<i64>, SqlError> {
+    let blocked: Vec<_> = puts
+        .iter()
+        .map(|put| (codec::list(&put.data.blocked_countries), codec::list(&put.data.blocked_seasons)))
+        .collect();
+    let all = || puts.iter().zip(&blocked);
+    session.execute_many(
         "UPDATE release SET translation_id = ?2, title = ?3, kind = ?4, material_id = ?5, priority = ?6, quality = ?7, \
          camrip = ?8, episodes = ?9, blocked_countries = ?10, blocked_seasons = ?11, source_updated_at = ?12, \
-         is_active = TRUE, updated_at = ?13 WHERE id = ?1 RETURNING id"
-    } else {
+         is_active = TRUE, updated_at = ?13 WHERE id = ?1",
+        all().filter(|(put, _)| put.row.is_some()).map(|(put, lists)| release(put, lists, series, now)),
+    )?;
+    let new = session.insert_many(
         "INSERT INTO release (series_id, translation_id, title, kind, material_id, priority, quality, camrip, episodes, \
          blocked_countries, blocked_seasons, source_updated_at, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13) RETURNING id"
-    };
-    session.one(
-        sql,
-        values![
-            put.row.unwrap_or(series),
-            data.translation_id.0,
-            &data.title,
-            codec::translation_kind(data.kind),
-            &data.material_id,
-            data.priority,
-            &data.quality,
-            data.camrip,
-            data.episodes,
-            &codec::list(&data.blocked_countries),
-            &codec::list(&data.blocked_seasons),
-            data.source_updated_at,
-            now
-        ],
-        |row| row.get(0),
-    )
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13) RETURNING id",
+        all().filter(|(put, _)| put.row.is_none()).map(|(put, lists)| release(put, lists, series, now)),
+    )?;
+    Ok(in_order(puts, new))
+}
+
+/// The values of both statements above.
+fn release<'a>(
+    put: &'a Put<ReleaseRow>,
+    (countries, seasons): &'a (String, String),
+    series: i64,
+    now: i64,
+) -> Vec<Value<'a>> {
+    let data = &put.data;
+    values![
+        put.row.unwrap_or(series),
+        data.translation_id.0,
+        &data.title,
+        codec::translation_kind(data.kind),
+        &data.material_id,
+        data.priority,
+        &data.quality,
+        data.camrip,
+        data.episodes,
+        countries,
+        seasons,
+        data.source_updated_at,
+        now
+    ]
+    .to_vec()
+}
+
+/// The stored rows and the new ones, in the order of the puts.
+fn in_order<T>(puts: &[Put<T>], new: Vec<i64>) -> Vec<i64> {
+    let mut new = new.into_iter();
+    puts.iter().filter_map(|put| put.row.or_else(|| new.next())).collect()
 }
 
 pub(super) fn put_videos(

@@ -1,11 +1,16 @@
 //! Why a statement did not do what it should, in the words of the engine.
 
+use crate::store::postgres::Failure;
+
 /// A failed statement.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlError {
     /// SQLite says so.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL says so, or does not answer.
+    #[error(transparent)]
+    Postgres(#[from] Failure),
     /// A stored value is not what the program wrote there.
     #[error("{0}")]
     Unreadable(String),

@@ -12,6 +12,8 @@ mod value;
 
 use rusqlite::Connection;
 
+use crate::store::postgres::{Answer, Transaction};
+
 pub use error::SqlError;
 pub use row::{Column, Row};
 pub use value::{Value, signed};
@@ -39,6 +41,8 @@ pub enum Engine {
 pub enum Session<'c> {
     /// A savepoint on the writer's connection, or a question on a reader's.
     Sqlite(&'c Connection),
+    /// A transaction on a connection to a server.
+    Postgres(&'c Transaction<'c>),
 }
 
 impl Session<'_> {
@@ -46,6 +50,7 @@ impl Session<'_> {
     pub fn engine(&self) -> Engine {
         match self {
             Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -56,6 +61,7 @@ impl Session<'_> {
                 let mut statement = connection.prepare_cached(sql)?;
                 Ok(statement.execute(rusqlite::params_from_iter(values))? as u64)
             }
+            Self::Postgres(transaction) => transaction.execute(sql, values),
         }
     }
 
@@ -70,7 +76,31 @@ impl Session<'_> {
                 }
                 Ok(touched)
             }
+            Self::Postgres(transaction) => transaction.execute_many(sql, rows),
         }
+    }
+
+    /// Inserts rows (`INSERT … RETURNING id`) and gives their ids, in order; like [`Session::execute_many`] without
+    /// waiting for each in turn.
+    pub fn insert_many<'v>(
+        &self,
+        sql: &str,
+        rows: impl IntoIterator<Item = Vec<Value<'v>>>,
+    ) -> Result<Vec<i64>, SqlError> {
+        let mut ids = Vec::new();
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql)?;
+                for row in rows {
+                    ids.push(statement.query_row(rusqlite::params_from_iter(&row), |row| row.get(0))?);
+                }
+            }
+            Self::Postgres(transaction) => transaction.first_of_many(sql, rows, |row| {
+                ids.push(Row::Postgres(row).get(0)?);
+                Ok(())
+            })?,
+        }
+        Ok(ids)
     }
 
     /// All rows of an answer, each made into a `T`.
@@ -90,6 +120,14 @@ impl Session<'_> {
                 }
                 Ok(made)
             }
+            Self::Postgres(transaction) => {
+                let mut made = Vec::new();
+                transaction.each(sql, values, |row| {
+                    made.push(make(&Row::Postgres(row))?);
+                    Ok(())
+                })?;
+                Ok(made)
+            }
         }
     }
 
@@ -105,6 +143,10 @@ impl Session<'_> {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(rusqlite::params_from_iter(values))?;
                 rows.next()?.map(|row| make(&Row::Sqlite(row))).transpose()
+            }
+            Self::Postgres(transaction) => {
+                let row = transaction.first(sql, values)?;
+                row.map(|row| make(&Row::Postgres(Answer::new(&row)))).transpose()
             }
         }
     }
@@ -124,19 +166,30 @@ impl Session<'_> {
         Ok(self.first(sql, values, |_| Ok(()))?.is_some())
     }
 
+    /// From now on the statements of this transaction may take as long as they need: for reading or writing everything.
+    pub fn take_time(&self) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.take_time(),
+        }
+    }
+
     /// Runs statements without parameters, separated by `;`.
     pub fn batch(&self, sql: &str) -> Result<(), SqlError> {
         match self {
             Self::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
+            Self::Postgres(transaction) => transaction.batch(sql),
         }
     }
 
     /// Waits until no other transaction holds the lock of this name, and holds it until this one ends. Whoever decides
     /// on what it read takes it first; SQLite has one writer and needs none.
     pub fn lock(&self, name: &str) -> Result<(), SqlError> {
-        let _ = name;
         match self {
             Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => {
+                self.exists("SELECT pg_advisory_xact_lock(hashtextextended(?1, 0))", values![name]).map(drop)
+            }
         }
     }
 }

@@ -3,12 +3,15 @@
 use rusqlite::types::ValueRef;
 
 use super::SqlError;
+use crate::store::postgres::Answer;
 
 /// One row, valid until the next is read.
 #[derive(Debug)]
 pub enum Row<'r> {
     /// Of SQLite.
     Sqlite(&'r rusqlite::Row<'r>),
+    /// Of PostgreSQL.
+    Postgres(Answer<'r>),
 }
 
 impl Row<'_> {
@@ -26,6 +29,7 @@ impl Row<'_> {
     pub fn text_or_null(&self, index: usize) -> Result<Option<&str>, SqlError> {
         match self {
             Self::Sqlite(row) => Ok(row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from)?),
+            Self::Postgres(row) => row.text(index),
         }
     }
 
@@ -33,30 +37,35 @@ impl Row<'_> {
     pub fn bytes_or_null(&self, index: usize) -> Result<Option<&[u8]>, SqlError> {
         match self {
             Self::Sqlite(row) => Ok(row.get_ref(index)?.as_bytes_or_null().map_err(rusqlite::Error::from)?),
+            Self::Postgres(row) => row.bytes(index),
         }
     }
 
     fn int_or_null(&self, index: usize) -> Result<Option<i64>, SqlError> {
         match self {
             Self::Sqlite(row) => Ok(row.get(index)?),
+            Self::Postgres(row) => row.int(index),
         }
     }
 
     fn real_or_null(&self, index: usize) -> Result<Option<f64>, SqlError> {
         match self {
             Self::Sqlite(row) => Ok(row.get(index)?),
+            Self::Postgres(row) => row.real(index),
         }
     }
 
     fn bool_or_null(&self, index: usize) -> Result<Option<bool>, SqlError> {
         match self {
             Self::Sqlite(row) => Ok(row.get(index)?),
+            Self::Postgres(row) => row.bool(index),
         }
     }
 
     fn is_null(&self, index: usize) -> Result<bool, SqlError> {
         match self {
             Self::Sqlite(row) => Ok(matches!(row.get_ref(index)?, ValueRef::Null)),
+            Self::Postgres(row) => row.is_null(index),
         }
     }
 }

@@ -23,6 +23,7 @@ use writer::{Job, Work};
 
 pub use migrate::Schema;
 pub use writer::CrashPoints;
+pub(super) use writer::reach;
 
 /// Jobs that may wait; more makes the senders wait.
 const QUEUE: usize = 256;
@@ -66,7 +67,7 @@ impl Place {
     }
 
     fn job_error(&self, error: &SqlError) -> StoreError {
-        StoreError::from_sql(&self.path, self.party, error)
+        StoreError::from_sql((&self.path).into(), self.party, error)
     }
 
     fn closed(&self) -> StoreError {

@@ -159,7 +159,7 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// Where tests stop the process.
-fn reach(point: &str) {
+pub(in crate::store) fn reach(point: &str) {
     fail::fail_point!(point);
     // Without crash points nothing above uses the name.
     let _ = point;

@@ -1,0 +1,174 @@
+//! An open transaction on one connection: what a job's session does on this engine.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::{join_all, try_join_all};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Row, RowStream};
+
+use super::answer::Answer;
+use super::connection::Connection;
+use super::failure::Failure;
+use crate::store::sql::{SqlError, Value};
+
+/// Rows that are on their way to the server at once.
+const PIPELINE: usize = 256;
+
+/// Rows of an answer that are taken from the wire at once.
+const CHUNK: usize = 128;
+
+/// One open transaction.
+#[derive(Debug)]
+pub struct Transaction<'c> {
+    runtime: &'c Runtime,
+    connection: &'c Connection,
+    limit: Cell<Option<Duration>>,
+    failed: Cell<bool>,
+    lost: Cell<bool>,
+    stale: Cell<bool>,
+}
+
+impl<'c> Transaction<'c> {
+    pub(super) fn new(runtime: &'c Runtime, connection: &'c Connection) -> Self {
+        Self {
+            runtime,
+            connection,
+            limit: Cell::new(Some(connection.limit)),
+            failed: Cell::new(false),
+            lost: Cell::new(false),
+            stale: Cell::new(false),
+        }
+    }
+
+    /// Has a statement failed, so that the server will not commit?
+    pub(super) fn failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// Is the connection of no use any more, or better made anew?
+    pub(super) fn spoilt(&self) -> bool {
+        self.lost.get() || self.stale.get()
+    }
+
+    /// Is the connection gone?
+    pub(super) fn lost(&self) -> bool {
+        self.lost.get()
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SqlError> {
+        let limit = self.limit.get();
+        let answer = self.runtime.block_on(async {
+            match limit {
+                Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| Failure::Silent(limit)),
+                None => Ok(future.await),
+            }
+        });
+        answer.and_then(|result| result.map_err(Failure::from)).map_err(|failure| {
+            self.failed.set(true);
+            self.lost.set(self.lost.get() || failure.loses_connection());
+            self.stale.set(self.stale.get() || failure.is_stale_plan());
+            SqlError::from(failure)
+        })
+    }
+
+    /// From now on the statements of this transaction may take as long as they need.
+    pub(in crate::store) fn take_time(&self) -> Result<(), SqlError> {
+        self.limit.set(None);
+        self.batch("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+    }
+
+    pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), SqlError> {
+        self.wait(self.connection.client.batch_execute(sql))
+    }
+
+    pub(in crate::store) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, SqlError> {
+        self.wait(async {
+            let statement = self.connection.statement(sql).await?;
+            self.connection.client.execute_raw(&statement, values).await
+        })
+    }
+
+    pub(in crate::store) fn execute_many<'v>(
+        &self,
+        sql: &str,
+        rows: impl IntoIterator<Item = Vec<Value<'v>>>,
+    ) -> Result<u64, SqlError> {
+        let mut touched = 0;
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let some: Vec<_> = rows.by_ref().take(PIPELINE).collect();
+            touched += self.wait(async {
+                let statement = self.connection.statement(sql).await?;
+                // All are sent before the first is waited for; after one failed the server refuses the rest.
+                let sent = some.iter().map(|values| self.connection.client.execute_raw(&statement, values));
+                let answers = join_all(sent).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+                Ok(answers.into_iter().sum::<u64>())
+            })?;
+        }
+        Ok(touched)
+    }
+
+    /// The first row of each answer.
+    pub(in crate::store) fn first_of_many<'v>(
+        &self,
+        sql: &str,
+        rows: impl IntoIterator<Item = Vec<Value<'v>>>,
+        mut take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let some: Vec<_> = rows.by_ref().take(PIPELINE).collect();
+            let answers = self.wait(async {
+                let statement = self.connection.statement(sql).await?;
+                let statement = &statement;
+                let sent = some.iter().map(|values| async move {
+                    let mut answer = Box::pin(self.connection.client.query_raw(statement, values).await?);
+                    answer.next().await.transpose()
+                });
+                try_join_all(sent).await
+            })?;
+            for row in answers {
+                let row = row.ok_or_else(|| SqlError::Unreadable("an answer without a row".to_owned()))?;
+                take(Answer::new(&row))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over each row as it comes; memory does not grow with the answer.
+    pub(in crate::store) fn each(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        mut take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        let stream = self.ask(sql, values)?;
+        let mut chunks = Box::pin(stream.ready_chunks(CHUNK));
+        // Outside of the runtime, so that the taker may ask on.
+        while let Some(rows) = self.wait(async {
+            chunks.next().await.map(|rows| rows.into_iter().collect::<Result<Vec<Row>, _>>()).transpose()
+        })? {
+            for row in &rows {
+                take(Answer::new(row))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::store) fn first(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<Row>, SqlError> {
+        self.wait(async {
+            let statement = self.connection.statement(sql).await?;
+            let mut answer = Box::pin(self.connection.client.query_raw(&statement, values).await?);
+            answer.next().await.transpose()
+        })
+    }
+
+    fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<RowStream, SqlError> {
+        self.wait(async {
+            let statement = self.connection.statement(sql).await?;
+            self.connection.client.query_raw(&statement, values).await
+        })
+    }
+}
