@@ -5,10 +5,12 @@
 pub mod ids;
 pub mod outcome;
 pub mod raw;
+pub mod record;
 pub mod title;
 
 pub use ids::{EpisodeId, MaterialId, SeriesId, TranslationId};
 pub use outcome::{Change, Failure, Outcome, SkipReason, Writes};
+pub use record::{Collision, ImportId, RecordKind, UnknownWord};
 pub use title::{
     Character, CharacterRole, Date, Episode, EpisodeClass, EpisodeKey, MetadataOrigin, Release, Series, SeriesStatus,
     Signals, TitleRecord, Translation, TranslationKind, Video, Withheld,

@@ -47,12 +47,24 @@ pub struct Writes {
     pub characters: u64,
     /// Videos switched off because their link is gone (embedded catalogue only).
     pub deactivated: u64,
+    /// Pets (only from records).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pets: u64,
+    /// Relations between entities (only from records).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub relations: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Writes {
     /// All records together.
     pub fn total(&self) -> u64 {
-        self.series + self.episodes + self.videos + self.releases + self.characters + self.deactivated
+        let own = self.series + self.episodes + self.videos + self.releases + self.characters + self.deactivated;
+        own + self.pets + self.relations
     }
 
     /// Adds another title's writes.
@@ -63,6 +75,8 @@ impl Writes {
         self.releases += other.releases;
         self.characters += other.characters;
         self.deactivated += other.deactivated;
+        self.pets += other.pets;
+        self.relations += other.relations;
     }
 }
 

@@ -15,6 +15,7 @@ mod schema;
 pub mod sent;
 pub mod sql;
 pub mod sqlite;
+pub mod staging;
 
 pub use error::{StoreError, StoreErrorKind, StorePlace};
 pub use handle::{Location, Store};

@@ -3,11 +3,13 @@
 /// For SQLite.
 pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V1__catalogue", include_str!("migrations/sqlite/V1__catalogue.sql")),
+    ("V2__staging", include_str!("migrations/sqlite/V2__staging.sql")),
     ("V5__search", include_str!("migrations/sqlite/V5__search.sql")),
 ];
 
 /// For PostgreSQL.
 pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V1__catalogue", include_str!("migrations/postgres/V1__catalogue.sql")),
+    ("V2__staging", include_str!("migrations/postgres/V2__staging.sql")),
     ("V5__search", include_str!("migrations/postgres/V5__search.sql")),
 ];

@@ -26,7 +26,7 @@ struct Table {
     columns: &'static [(&'static str, Kind)],
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "series",
         sql: "SELECT s.name, r.source_id, r.slug, r.title, r.alternative_titles, r.description, r.year, r.status, \
@@ -128,16 +128,84 @@ const TABLES: [Table; 6] = [
     },
     Table {
         name: "character",
-        sql: "SELECT s.name, c.source_id, c.name, c.russian, c.image \
-              FROM character c JOIN source s ON s.id = c.source ORDER BY s.name, c.source_id",
-        columns: &[("source", Text), ("source_id", Int), ("name", Text), ("russian", Text), ("image", Text)],
+        sql: "SELECT s.name, c.source_id, c.name, c.russian, c.image, c.described, c.admin_modified \
+              FROM character c JOIN source s ON s.id = c.source ORDER BY s.name, length(c.source_id), c.source_id",
+        columns: &[
+            ("source", Text),
+            ("source_id", Text),
+            ("name", Text),
+            ("russian", Text),
+            ("image", Text),
+            ("described", Bool),
+            ("admin_modified", Bool),
+        ],
     },
     Table {
         name: "series_character",
-        sql: "SELECT s.name, r.source_id, c.source_id, sc.role \
+        sql: "SELECT s.name, r.source_id, c.source_id, sc.role, sc.role_of_series, sc.role_of_character \
               FROM series_character sc JOIN series r ON r.id = sc.series_id JOIN character c ON c.id = sc.character_id \
-              JOIN source s ON s.id = r.source ORDER BY s.name, length(r.source_id), r.source_id, c.source_id",
-        columns: &[("source", Text), ("series", Text), ("character", Int), ("role", Text)],
+              JOIN source s ON s.id = r.source \
+              ORDER BY s.name, length(r.source_id), r.source_id, length(c.source_id), c.source_id",
+        columns: &[
+            ("source", Text),
+            ("series", Text),
+            ("character", Text),
+            ("role", Text),
+            ("role_of_series", Text),
+            ("role_of_character", Text),
+        ],
+    },
+    Table {
+        name: "pet",
+        sql: "SELECT s.name, p.source_id, p.name, p.russian, p.species, p.description, p.image, p.admin_modified \
+              FROM pet p JOIN source s ON s.id = p.source ORDER BY s.name, length(p.source_id), p.source_id",
+        columns: &[
+            ("source", Text),
+            ("source_id", Text),
+            ("name", Text),
+            ("russian", Text),
+            ("species", Text),
+            ("description", Text),
+            ("image", Text),
+            ("admin_modified", Bool),
+        ],
+    },
+    Table {
+        name: "pet_owner",
+        sql: "SELECT s.name, p.source_id, c.source_id FROM pet_owner o JOIN pet p ON p.id = o.pet_id \
+              JOIN character c ON c.id = o.character_id JOIN source s ON s.id = p.source \
+              ORDER BY s.name, length(p.source_id), p.source_id, length(c.source_id), c.source_id",
+        columns: &[("source", Text), ("pet", Text), ("owner", Text)],
+    },
+    Table {
+        name: "series_relation",
+        sql: "SELECT s.name, r.source_id, x.kind, t.source_id FROM series_relation x \
+              JOIN series r ON r.id = x.series_id JOIN series t ON t.id = x.related_id JOIN source s ON s.id = r.source \
+              ORDER BY s.name, length(r.source_id), r.source_id, x.kind, length(t.source_id), t.source_id",
+        columns: &[("source", Text), ("series", Text), ("kind", Text), ("related", Text)],
+    },
+    Table {
+        name: "image",
+        sql: "SELECT i.owner_kind, s.name, o.source_id, i.url, i.is_primary, i.position FROM image i \
+              JOIN (SELECT 'series' AS kind, id, source, source_id FROM series \
+              UNION ALL SELECT 'character', id, source, source_id FROM character \
+              UNION ALL SELECT 'pet', id, source, source_id FROM pet) o ON o.kind = i.owner_kind AND o.id = i.owner_id \
+              JOIN source s ON s.id = o.source \
+              ORDER BY i.owner_kind, s.name, length(o.source_id), o.source_id, i.position, i.url",
+        columns: &[
+            ("owner_kind", Text),
+            ("source", Text),
+            ("owner", Text),
+            ("url", Text),
+            ("is_primary", Bool),
+            ("position", Int),
+        ],
+    },
+    Table {
+        name: "pending_relation",
+        sql: "SELECT source_name, kind, from_id, to_kind, to_id, detail FROM pending_relation \
+              ORDER BY source_name, kind, length(from_id), from_id, to_kind, length(to_id), to_id, detail",
+        columns: &[("source", Text), ("kind", Text), ("from", Text), ("to_kind", Text), ("to", Text), ("detail", Text)],
     },
 ];
 

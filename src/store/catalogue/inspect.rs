@@ -90,7 +90,7 @@ pub struct InspectedRelease {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InspectedCharacter {
     /// The source's id.
-    pub source_id: i64,
+    pub source_id: String,
     /// Name.
     pub name: String,
     /// Russian name.
@@ -246,7 +246,7 @@ pub fn inspect_episodes(
          FROM (SELECT x.* FROM episode x JOIN series r ON r.id = x.series_id WHERE r.slug = ?1 \
          ORDER BY x.season = 0, x.season, x.number, x.source_episode_id LIMIT ?2 OFFSET ?3) e \
          LEFT JOIN video v ON v.episode_id = e.id LEFT JOIN release p ON p.id = v.release_id \
-         ORDER BY e.season = 0, e.season, e.number, e.source_episode_id, v.is_active DESC, v.priority DESC, v.url",
+         ORDER BY e.season = 0, e.season, e.number, e.source_episode_id, v.is_active DESC, v.priority DESC, p.title IS NULL, p.title, v.url",
         values![slug, limit, skip],
         |row| collect(row, &mut episodes),
     )?;
