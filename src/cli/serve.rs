@@ -70,6 +70,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         imports: settings.imports.clone(),
         objects: settings.objects.clone(),
         metrics: Metrics::install(),
+        dashboard: server::DashboardOptions { secure: settings.server.https, health: paths.health.clone() },
     };
     runtime.block_on(async {
         // Taken over before anything is announced: from then on a signal is a clean end.

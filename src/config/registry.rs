@@ -224,6 +224,13 @@ pub static SETTINGS: &[Setting] = &[
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",
     ),
     setting(
+        Server,
+        "PUBLIC_URL",
+        "",
+        "Where browsers reach `parser serve` if a proxy stands before it. With `https://…` the dashboard's cookies are for \
+         https only; what a proxy says in `X-Forwarded-*` is never believed.",
+    ),
+    setting(
         Objects,
         "IMPORT_FILES_PATH",
         "",

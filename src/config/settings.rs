@@ -186,6 +186,8 @@ pub struct ServerSettings {
     pub max_requests_per_token: usize,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
+    /// Browsers reach it by https.
+    pub https: bool,
 }
 
 /// Log format.
@@ -377,6 +379,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
                 .unwrap_or(1),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
+            https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },
         objects: objects::read(reader),
         imports: imports::read(reader),
