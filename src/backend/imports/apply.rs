@@ -25,13 +25,12 @@ impl Manner {
 /// Brings one record in, in the caller's transaction.
 pub(super) fn apply(session: &Session<'_>, record: &Record, manner: Manner, now: i64) -> Result<Finish, SqlError> {
     let context = manner.context(now);
-    let processed = if manner.later {
-        importer::stage(session, record, &context)?
-    } else {
-        importer::import_record(session, record, &context)?
-    };
     let done = |status| Finish { status, change: None, writes: None, code: None, message: None, retryable: false };
-    Ok(match processed {
+    if manner.later {
+        importer::stage(session, record, &context)?;
+        return Ok(done(ResultStatus::Completed));
+    }
+    Ok(match importer::import_record(session, record, &context)? {
         Processed::Written { change, writes } => {
             Finish { change: Some(change), writes: Some(writes), ..done(ResultStatus::Completed) }
         }
