@@ -9,7 +9,7 @@ use url::Url;
 
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
-use super::{ConfigError, Layers, ObjectSettings, Origin, SETTINGS, objects};
+use super::{ConfigError, ImportSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, objects};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Files and buckets that imports read.
     pub objects: ObjectSettings,
+    /// What bounds imports.
+    pub imports: ImportSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -184,6 +186,8 @@ pub struct ServerSettings {
     pub max_requests_per_token: usize,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
+    /// Browsers reach it by https.
+    pub https: bool,
 }
 
 /// Log format.
@@ -375,8 +379,10 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
                 .unwrap_or(1),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
+            https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },
         objects: objects::read(reader),
+        imports: imports::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::contract::{self, Diff};
 use super::{LoadError, embedded};
-use crate::backend::{BackendError, Catalogue, FieldChange, plan};
+use crate::backend::{BackendError, Catalogue, FieldChange, importer, plan};
 use crate::model::{Change, Failure, Outcome, SeriesId, TitleRecord, Writes};
 use crate::store::sent::{Sent, SentTitle};
 use crate::store::{Location, Store};
@@ -122,7 +122,7 @@ impl DryRun {
 async fn planned(catalogue: Option<&Catalogue>, record: &TitleRecord) -> Result<(Preview, Writes), LoadError> {
     let plan = match catalogue {
         Some(catalogue) => catalogue.plan(record).await?,
-        None => plan::plan(None, record, &record.fingerprint()),
+        None => plan::plan(None, &importer::Title::of_record(record), &record.fingerprint(), false),
     };
     let writes = if plan.change.is_some() { plan.writes() } else { Writes::default() };
     let preview = Preview {

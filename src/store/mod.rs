@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod copy;
 mod error;
 mod handle;
+pub mod imports;
 pub mod landing;
 pub mod objects;
 pub mod postgres;
@@ -16,6 +17,7 @@ mod schema;
 pub mod sent;
 pub mod sql;
 pub mod sqlite;
+pub mod staging;
 pub mod tables;
 
 pub use error::{StoreError, StoreErrorKind, StorePlace};

@@ -27,7 +27,7 @@ struct Table {
     columns: &'static [(&'static str, Kind)],
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "series",
         sql: "SELECT s.name, r.source_id, r.slug, r.title, r.alternative_titles, r.description, r.year, r.status, \
@@ -129,16 +129,84 @@ const TABLES: [Table; 6] = [
     },
     Table {
         name: "character",
-        sql: "SELECT s.name, c.source_id, c.name, c.russian, c.image \
+        sql: "SELECT s.name, c.source_id, c.name, c.russian, c.image, c.described, c.admin_modified \
               FROM source s CROSS JOIN character c WHERE c.source = s.id ORDER BY s.name, c.source_id",
-        columns: &[("source", Text), ("source_id", Int), ("name", Text), ("russian", Text), ("image", Text)],
+        columns: &[
+            ("source", Text),
+            ("source_id", Text),
+            ("name", Text),
+            ("russian", Text),
+            ("image", Text),
+            ("described", Bool),
+            ("admin_modified", Bool),
+        ],
     },
     Table {
         name: "series_character",
-        sql: "SELECT s.name, r.source_id, c.source_id, sc.role \
+        sql: "SELECT s.name, r.source_id, c.source_id, sc.role, sc.role_of_series, sc.role_of_character \
               FROM source s CROSS JOIN series r CROSS JOIN series_character sc CROSS JOIN character c \
-              WHERE r.source = s.id AND sc.series_id = r.id AND c.id = sc.character_id ORDER BY s.name, r.source_id, c.source_id",
-        columns: &[("source", Text), ("series", Text), ("character", Int), ("role", Text)],
+              WHERE r.source = s.id AND sc.series_id = r.id AND c.id = sc.character_id \
+              ORDER BY s.name, r.source_id, c.source_id",
+        columns: &[
+            ("source", Text),
+            ("series", Text),
+            ("character", Text),
+            ("role", Text),
+            ("role_of_series", Text),
+            ("role_of_character", Text),
+        ],
+    },
+    Table {
+        name: "pet",
+        sql: "SELECT s.name, p.source_id, p.name, p.russian, p.species, p.description, p.image, p.admin_modified \
+              FROM pet p JOIN source s ON s.id = p.source ORDER BY s.name, p.source_id",
+        columns: &[
+            ("source", Text),
+            ("source_id", Text),
+            ("name", Text),
+            ("russian", Text),
+            ("species", Text),
+            ("description", Text),
+            ("image", Text),
+            ("admin_modified", Bool),
+        ],
+    },
+    Table {
+        name: "pet_owner",
+        sql: "SELECT s.name, p.source_id, c.source_id FROM pet_owner o JOIN pet p ON p.id = o.pet_id \
+              JOIN character c ON c.id = o.character_id JOIN source s ON s.id = p.source \
+              ORDER BY s.name, p.source_id, c.source_id",
+        columns: &[("source", Text), ("pet", Text), ("owner", Text)],
+    },
+    Table {
+        name: "series_relation",
+        sql: "SELECT s.name, r.source_id, x.kind, t.source_id FROM series_relation x \
+              JOIN series r ON r.id = x.series_id JOIN series t ON t.id = x.related_id JOIN source s ON s.id = r.source \
+              ORDER BY s.name, r.source_id, x.kind, t.source_id",
+        columns: &[("source", Text), ("series", Text), ("kind", Text), ("related", Text)],
+    },
+    Table {
+        name: "image",
+        sql: "SELECT i.owner_kind, s.name, o.source_id, i.url, i.is_primary, i.position FROM image i \
+              JOIN (SELECT 'series' AS kind, id, source, source_id FROM series \
+              UNION ALL SELECT 'character', id, source, source_id FROM character \
+              UNION ALL SELECT 'pet', id, source, source_id FROM pet) o ON o.kind = i.owner_kind AND o.id = i.owner_id \
+              JOIN source s ON s.id = o.source \
+              ORDER BY i.owner_kind, s.name, o.source_id, i.position, i.url",
+        columns: &[
+            ("owner_kind", Text),
+            ("source", Text),
+            ("owner", Text),
+            ("url", Text),
+            ("is_primary", Bool),
+            ("position", Int),
+        ],
+    },
+    Table {
+        name: "pending_relation",
+        sql: "SELECT source_name, kind, from_id, to_kind, to_id, detail FROM pending_relation \
+              ORDER BY source_name, kind, from_id, to_kind, to_id, detail",
+        columns: &[("source", Text), ("kind", Text), ("from", Text), ("to_kind", Text), ("to", Text), ("detail", Text)],
     },
 ];
 
