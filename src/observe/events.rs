@@ -140,10 +140,10 @@ pub fn no_such_translation(name: &str) {
     warn!(name, "TRANSLATION_PRIORITIES or TRANSLATIONS_EXCLUDED names a translation that the source does not have");
 }
 
-/// Another process holds the catalogue's write lock.
+/// Another process holds the catalogue's write lock, a change collided with another, or the server is away.
 pub fn store_locked(reason: &str, delay: Duration) {
     counter!("parser_store_locked_total").increment(1);
-    warn!(reason, delay_ms = millis(delay), "the catalogue is locked, trying again");
+    warn!(reason, delay_ms = millis(delay), "the catalogue cannot take it now, trying again");
 }
 
 /// A number also in JSON, where `u128` would become a text.
