@@ -5,9 +5,12 @@ pub mod catalogue;
 pub mod contract;
 mod error;
 pub mod importer;
+pub mod jobs;
 mod merge;
 pub mod plan;
+pub mod schedule;
 pub mod services;
+pub mod staging;
 
 pub use catalogue::{Catalogue, ImportOutcome};
 pub use contract::{EpisodePart, EpisodesOutcome, VideoPart};

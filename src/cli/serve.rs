@@ -58,6 +58,13 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
             return Exit::Usage;
         }
     };
+    let jobs = match super::backend::job_options(&settings.jobs) {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            messages::error(&error.to_string(), None);
+            return Exit::Usage;
+        }
+    };
     let options = server::Options {
         listen: settings.server.listen,
         token: Token::new(obtained.secret()),
@@ -67,6 +74,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         max_requests: settings.server.max_requests,
         max_requests_per_token: settings.server.max_requests_per_token,
         shutdown: settings.server.shutdown,
+        jobs,
         metrics: Metrics::install(),
     };
     runtime.block_on(async {

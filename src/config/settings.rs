@@ -9,7 +9,7 @@ use url::Url;
 
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
-use super::{ConfigError, Layers, ObjectSettings, Origin, SETTINGS, objects};
+use super::{ConfigError, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, jobs, objects};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Files and buckets that imports read.
     pub objects: ObjectSettings,
+    /// The jobs of the backend.
+    pub jobs: JobSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -377,6 +379,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
         },
         objects: objects::read(reader),
+        jobs: jobs::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

@@ -10,10 +10,13 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::answer::Refusal;
+use super::background::Background;
 use super::openapi::Description;
 use super::token::Token;
-use super::{auth, browse, contract, docs, gate, negotiate, probes, trace};
+use super::{auth, browse, contract, docs, gate, jobs, negotiate, probes, staging, trace};
 use crate::backend::Catalogue;
+use crate::backend::jobs::Jobs;
+use crate::backend::staging::Staging;
 use crate::observe::metrics::Metrics;
 
 /// What bounds a request.
@@ -46,6 +49,12 @@ pub(super) struct Inner {
     pub(super) places: Semaphore,
     /// Those of them that the token may take.
     pub(super) token_places: Semaphore,
+    /// What operators do with staged records.
+    pub(super) staging: Staging,
+    /// The four jobs.
+    pub(super) jobs: Jobs,
+    /// Those of them that run here.
+    pub(super) background: Background,
     /// What `/metrics` shows.
     pub(super) metrics: Metrics,
     /// What the routes say about themselves, as soon as they are known.
@@ -53,11 +62,24 @@ pub(super) struct Inner {
 }
 
 impl Shared {
-    pub(super) fn new(catalogue: Catalogue, token: Token, limits: Limits, metrics: Metrics) -> Self {
+    pub(super) fn new(catalogue: Catalogue, jobs: Jobs, token: Token, limits: Limits, metrics: Metrics) -> Self {
+        let staging = Staging::new(Arc::clone(catalogue.store()));
+        let background = Background::new(jobs.clone());
         let places = Semaphore::new(limits.max_requests);
         let token_places = Semaphore::new(limits.max_requests_per_token);
         let description = OnceLock::new();
-        Self(Arc::new(Inner { catalogue, token, limits, places, token_places, metrics, description }))
+        Self(Arc::new(Inner {
+            catalogue,
+            staging,
+            jobs,
+            background,
+            token,
+            limits,
+            places,
+            token_places,
+            metrics,
+            description,
+        }))
     }
 }
 
@@ -71,7 +93,7 @@ impl std::ops::Deref for Shared {
 
 /// The routes of our own, which all need the token. A new area is one line here.
 fn own() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().merge(jobs::routes()).merge(staging::routes())
 }
 
 /// All routes. Probes have no limits: a busy server is alive.

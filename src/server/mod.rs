@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POST /api/v1/internal/import/{anime,episodes,video}` | the token | the existing contract, see `contract` |
 //! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
+//! | `/api/v1/jobs`, `/api/v1/staging` | the token | see `jobs`, `staging` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
@@ -11,6 +12,7 @@
 mod answer;
 mod app;
 mod auth;
+mod background;
 mod body;
 mod browse;
 mod contract;
@@ -18,12 +20,14 @@ mod described;
 mod docs;
 mod error;
 mod gate;
+mod jobs;
 mod listen;
 mod negotiate;
 mod openapi;
 mod params;
 mod payload;
 mod probes;
+mod staging;
 mod token;
 mod trace;
 
@@ -33,6 +37,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::backend::jobs::{JobOptions, Jobs};
 use crate::backend::{BackendError, Catalogue};
 use crate::observe::events;
 use crate::observe::metrics::Metrics;
@@ -66,6 +71,8 @@ pub struct Options {
     pub max_requests_per_token: usize,
     /// How long requests in flight may take once the server stops.
     pub shutdown: Duration,
+    /// When the jobs run, and how.
+    pub jobs: JobOptions,
     /// What `/metrics` shows.
     pub metrics: Metrics,
 }
@@ -85,13 +92,16 @@ impl Server {
         let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, .. } = options;
         let Options { max_requests, max_requests_per_token, .. } = options;
         let store = Store::open(&catalog, READERS).await.map_err(BackendError::from)?;
+        let store = Arc::new(store);
+        let jobs = Jobs::new(Arc::clone(&store), options.jobs);
+        jobs.prepare().await?;
         // The contract names the source in every request.
-        let catalogue = Catalogue::new(Arc::new(store), "");
+        let catalogue = Catalogue::new(store, "");
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics), shutdown })
+        Ok(Self { listener, address, state: app::Shared::new(catalogue, jobs, token, limits, metrics), shutdown })
     }
 
     /// Where it listens.
@@ -112,7 +122,10 @@ impl Server {
                 metrics.fold();
             }
         });
+        state.background.keep_schedule();
         listen::serve(listener, app::router(state.clone()), stop, shutdown).await;
+        // Jobs end after the batch they are at; what they leave is theirs whose lease is next.
+        let _ = tokio::time::timeout(shutdown, state.background.finish()).await;
         folding.abort();
         // Closing folds the write-ahead log back, which waits for the disk. The thread cannot fail: it only drops.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;
