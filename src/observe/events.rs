@@ -213,3 +213,19 @@ pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &s
     counter!("parser_objects_resumed_total", "kind" => kind).increment(1);
     warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
 }
+
+/// A connection is open as long as what this returns lives.
+pub fn connection_open() -> OpenConnection {
+    gauge!("parser_server_connections").increment(1.0);
+    OpenConnection(())
+}
+
+/// See [`connection_open`].
+#[derive(Debug)]
+pub struct OpenConnection(());
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!("parser_server_connections").decrement(1.0);
+    }
+}

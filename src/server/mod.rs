@@ -22,6 +22,7 @@ mod listen;
 mod negotiate;
 mod openapi;
 mod params;
+mod patient;
 mod payload;
 mod probes;
 mod token;
@@ -65,6 +66,8 @@ pub struct Options {
     pub max_requests: usize,
     /// Those of them that belong to one token.
     pub max_requests_per_token: usize,
+    /// How long a client may take for a request's head, and for the next bytes of an answer.
+    pub idle_timeout: Duration,
     /// How long requests in flight may take once the server stops.
     pub shutdown: Duration,
     /// What `/metrics` shows.
@@ -77,14 +80,15 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     state: app::Shared,
-    shutdown: Duration,
+    patience: listen::Patience,
 }
 
 impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
         let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, .. } = options;
-        let Options { max_requests, max_requests_per_token, .. } = options;
+        let Options { max_requests, max_requests_per_token, idle_timeout, .. } = options;
+        let patience = listen::Patience { idle: idle_timeout, end: shutdown };
         let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
         let catalogue = Catalogue::new(Arc::new(store), "");
@@ -92,7 +96,7 @@ impl Server {
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics), shutdown })
+        Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics), patience })
     }
 
     /// Where it listens.
@@ -103,7 +107,7 @@ impl Server {
     /// Serves until `stop` is ready; then accepts no more, finishes what is in flight (within the deadline), and closes
     /// the catalogue.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, address, state, shutdown } = self;
+        let Self { listener, address, state, patience } = self;
         events::server_started(address);
         let metrics = state.metrics.clone();
         let folding = tokio::spawn(async move {
@@ -113,7 +117,7 @@ impl Server {
                 metrics.fold();
             }
         });
-        listen::serve(listener, app::router(state.clone()), stop, shutdown).await;
+        listen::serve(listener, app::router(state.clone()), stop, patience).await;
         folding.abort();
         // Closing folds the write-ahead log back, which waits for the disk. The thread cannot fail: it only drops.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;
