@@ -4,9 +4,12 @@ mod browse;
 pub mod catalogue;
 pub mod contract;
 mod error;
+pub mod importer;
+pub mod imports;
+mod inspect;
 mod merge;
-pub mod names;
 pub mod plan;
+pub mod services;
 
 pub use catalogue::{Catalogue, ImportOutcome};
 pub use contract::{EpisodePart, EpisodesOutcome, VideoPart};

@@ -1,14 +1,18 @@
 //! Settings: one table of names (`registry`), one lookup through the layers (`layers`), one typed result
 //! (`settings`). All faults are reported at once; every value remembers where it came from.
 
+mod database;
 mod fault;
+mod imports;
 mod layers;
 mod objects;
 mod reader;
 mod registry;
 mod settings;
 
+pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
+pub use imports::ImportSettings;
 pub use layers::{Layers, Origin};
 pub use objects::{ObjectSettings, S3Keys, S3Settings};
 pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};

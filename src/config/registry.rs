@@ -86,11 +86,11 @@ pub static SETTINGS: &[Setting] = &[
         "INTERNAL_TOKEN",
         "The backend's `X-Internal-Token`. Required with `BACKEND_BASE_URL`; `parser serve` makes one if it is empty.",
     ),
-    setting(
+    secret(
         Services,
         "DATABASE_URL",
-        "",
-        "Embedded catalogue, `sqlite:PATH`. Empty = `catalog.db` in the state folder.",
+        "Where the catalogue is kept: `sqlite:PATH`, or `postgres://user:password@host:5432/database?sslmode=…` \
+         (PostgreSQL 15 or newer). Empty = `catalog.db` in the state folder.",
     ),
     setting(Services, "SOURCE_NAME", "kodik-shikimori", "`source_name` of every record."),
     setting(
@@ -140,6 +140,20 @@ pub static SETTINGS: &[Setting] = &[
         "MAX_CONSECUTIVE_ERRORS",
         "10",
         "Batches of 50 titles in a row without one success after which the run stops.",
+    ),
+    setting(
+        Limits,
+        "DATABASE_CONNECTIONS",
+        "8",
+        "Connections to PostgreSQL: as many changes and questions run at once.",
+    ),
+    setting(Limits, "DATABASE_CONNECT_TIMEOUT_SECONDS", "5", "One attempt to connect to PostgreSQL."),
+    setting(Limits, "DATABASE_STATEMENT_TIMEOUT_SECONDS", "30", "One statement on PostgreSQL."),
+    setting(
+        Limits,
+        "DATABASE_WAIT_SECONDS",
+        "10",
+        "How long a change waits for a free connection to PostgreSQL, and for a lost server to come back.",
     ),
     setting(Data, "KODIK_TYPES", "anime,anime-serial", "Material types that are listed."),
     setting(
@@ -216,6 +230,13 @@ pub static SETTINGS: &[Setting] = &[
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",
     ),
     setting(
+        Server,
+        "PUBLIC_URL",
+        "",
+        "Where browsers reach `parser serve` if a proxy stands before it. With `https://…` the dashboard's cookies are for \
+         https only; what a proxy says in `X-Forwarded-*` is never believed.",
+    ),
+    setting(
         Objects,
         "IMPORT_FILES_PATH",
         "",
@@ -241,12 +262,42 @@ pub static SETTINGS: &[Setting] = &[
         "Largest object that a `storage_url` may lead to, as it is kept.",
     ),
     setting(Objects, "IMPORT_MAX_LINE_MIB", "10", "Longest line; a longer one fails alone."),
+    setting(
+        Objects,
+        "IMPORT_MAX_BATCH_MIB",
+        "1024",
+        "Largest batch that comes with its request, as JSON lines. (A JSON array is bounded like a line.)",
+    ),
+    setting(
+        Objects,
+        "IMPORT_WORKERS",
+        "0",
+        "Records that are worked on at once. 0 = what suits the database (64 for SQLite, 8 for PostgreSQL).",
+    ),
+    setting(
+        Objects,
+        "IMPORT_ATTEMPTS",
+        "8",
+        "Attempts of a record while the database is busy or away, before it fails with the reason.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_LEASE_SECONDS",
+        "30",
+        "How long a record that a server works on is left alone by others when that server has died.",
+    ),
     setting(Objects, "IMPORT_READ_TIMEOUT_SECONDS", "30", "Wait for an answer, and for each next piece of it."),
     setting(
         Objects,
         "IMPORT_READ_TRIES",
         "5",
         "Broken connections without progress before an object is given up; each goes on where the last one broke.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_READ_BACKOFF_SECONDS",
+        "0.5",
+        "Upper bound of the first random wait after a broken connection; doubles each time.",
     ),
     setting(
         Objects,

@@ -6,8 +6,10 @@
 //! a change always means that the change is committed.
 
 pub mod catalogue;
+pub mod copy;
 mod error;
 mod handle;
+pub mod imports;
 pub mod landing;
 pub mod objects;
 pub mod postgres;
@@ -15,6 +17,8 @@ mod schema;
 pub mod sent;
 pub mod sql;
 pub mod sqlite;
+pub mod staging;
+pub mod tables;
 
 pub use error::{StoreError, StoreErrorKind, StorePlace};
 pub use handle::{Location, Store};
