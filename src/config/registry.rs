@@ -219,6 +219,12 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Server,
+        "SERVER_IDLE_TIMEOUT_SECONDS",
+        "60",
+        "How long a client may take for the head of its next request, and for the next bytes of an answer.",
+    ),
+    setting(
+        Server,
         "SERVER_SHUTDOWN_SECONDS",
         "10",
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",

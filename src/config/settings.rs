@@ -188,6 +188,8 @@ pub struct ServerSettings {
     pub max_requests: usize,
     /// Those of one token.
     pub max_requests_per_token: usize,
+    /// A request's head, and a pause in taking an answer.
+    pub idle_timeout: Duration,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
     /// Browsers reach it by https.
@@ -382,6 +384,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
             max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
                 .unwrap_or(1),
+            idle_timeout: reader.seconds("SERVER_IDLE_TIMEOUT_SECONDS"),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
             https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },

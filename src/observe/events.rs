@@ -225,6 +225,22 @@ pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &s
     warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
 }
 
+/// A connection is open as long as what this returns lives.
+pub fn connection_open() -> OpenConnection {
+    gauge!("parser_server_connections").increment(1.0);
+    OpenConnection(())
+}
+
+/// See [`connection_open`].
+#[derive(Debug)]
+pub struct OpenConnection(());
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!("parser_server_connections").decrement(1.0);
+    }
+}
+
 /// A record of an import is decided.
 pub fn import_record_ended(status: &'static str, attempts: u32) {
     counter!("parser_import_records_total", "status" => status).increment(1);
