@@ -243,3 +243,9 @@ pub fn import_work_failed(reason: &str) {
     counter!("parser_import_work_failures_total").increment(1);
     warn!(reason, "the import workers cannot work at the moment");
 }
+
+/// The import of a run could not be closed; it stays open at the backend until somebody closes it.
+pub fn import_not_closed(import: &str, reason: &str) {
+    counter!("parser_load_imports_not_closed_total").increment(1);
+    warn!(import, reason, "the run's import could not be closed");
+}
