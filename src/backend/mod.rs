@@ -6,6 +6,7 @@ pub mod contract;
 mod error;
 pub mod importer;
 pub mod imports;
+mod inspect;
 mod merge;
 pub mod plan;
 pub mod services;

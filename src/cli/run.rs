@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::checkpoint::{Checkpoint, StatePaths};
-use crate::config::{BackendApi, BackendSettings, Layers, LogFormat, Needs, Settings};
+use crate::config::{BackendApi, BackendSettings, DatabasePlace, Layers, LogFormat, Needs, Settings};
 use crate::crawl::{Crawl, CrawlError, End, Mode, Options, ReportWriter, Services, Silent, Stop, Summary, Watch};
 use crate::error::Fault;
 use crate::extract::{Drift, Kodik, KodikOptions, Shikimori, ShikimoriOptions, Sources};
@@ -28,7 +28,7 @@ use super::args::{ModeArg, RunArgs};
 use super::bars::{self, Bars};
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{complain, messages, summary};
+use super::{complain, messages, place, summary};
 
 /// A boxed fault, for the many ways in which a run may not even start.
 type Trouble = Box<dyn Fault>;
@@ -196,7 +196,7 @@ pub(super) fn paths(settings: &Settings, folder: &Path) -> StatePaths {
     if let Some(landing) = &settings.state.landing {
         paths.landing = folder.join(landing);
     }
-    if let Some(catalog) = &settings.state.catalog {
+    if let Some(DatabasePlace::File(catalog)) = &settings.database.place {
         paths.catalog = folder.join(catalog);
     }
     paths
@@ -280,6 +280,7 @@ async fn loader(
     before: Option<&str>,
 ) -> Result<Loader, Trouble> {
     let source_name = settings.source_name.clone();
+    let catalogue = place::catalogue(&settings.database, paths);
     let json = args.json;
     let show = move |preview: crate::load::Preview| summary::preview(&preview, json);
     match (&settings.backend, &services.backend, args.dry_run) {
@@ -293,7 +294,7 @@ async fn loader(
         (Some(backend), _, true) => {
             DryRun::contract(&backend.base_url, &source_name, &paths.sent, Box::new(show)).map(Loader::DryRun)
         }
-        (_, _, true) => DryRun::embedded(&paths.catalog, &source_name, Box::new(show)).await.map(Loader::DryRun),
+        (_, _, true) => DryRun::embedded(catalogue, &source_name, Box::new(show)).await.map(Loader::DryRun),
         (Some(backend), Some(service), false)
             if speaks(backend, service).await.map_err(boxed)? == load::Speaks::Batch =>
         {
@@ -315,7 +316,7 @@ async fn loader(
             })
             .map(|contract| Loader::Contract(Box::new(contract)))
         }),
-        _ => Embedded::open(&paths.catalog, &source_name).await.map(Loader::Embedded),
+        _ => Embedded::open(catalogue, &source_name).await.map(Loader::Embedded),
     }
     .map_err(boxed)
 }

@@ -208,6 +208,17 @@ pub fn server_cut(connections: usize) {
     warn!(connections, "requests in flight did not finish in time and were cut");
 }
 
+/// A run ended, but how its services fared could not be kept beside the state.
+pub fn health_not_kept(reason: &str) {
+    warn!(reason, "cannot keep the services' health for the dashboard");
+}
+
+/// Somebody tried to sign in to the dashboard with a wrong token.
+pub fn login_failed(peer: std::net::IpAddr) {
+    counter!("parser_dashboard_logins_failed_total").increment(1);
+    warn!(%peer, "a sign-in with a wrong token was refused");
+}
+
 /// An object's source broke; reading goes on at this byte after a wait.
 pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &str, wait: Duration) {
     counter!("parser_objects_resumed_total", "kind" => kind).increment(1);

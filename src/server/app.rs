@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::answer::Refusal;
+use super::dashboard::{Dashboard, DashboardOptions};
 use super::openapi::Description;
 use super::token::Token;
-use super::{auth, browse, contract, docs, gate, imports, negotiate, probes, trace};
+use super::{auth, browse, contract, dashboard, docs, gate, imports, negotiate, probes, trace};
 use crate::backend::Catalogue;
 use crate::backend::imports::Imports;
 use crate::observe::metrics::Metrics;
@@ -53,17 +54,37 @@ pub(super) struct Inner {
     pub(super) token_places: Semaphore,
     /// What `/metrics` shows.
     pub(super) metrics: Metrics,
+    /// For browsers.
+    pub(super) dashboard: Dashboard,
     /// What the routes say about themselves, as soon as they are known.
     pub(super) description: OnceLock<Description>,
 }
 
+/// What [`Shared`] is made of.
+pub(super) struct Parts {
+    pub(super) catalogue: Catalogue,
+    pub(super) imports: Imports,
+    pub(super) token: Token,
+    pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
+    pub(super) dashboard: DashboardOptions,
+}
+
 impl Shared {
-    pub(super) fn new(catalogue: Catalogue, imports: Imports, token: Token, limits: Limits, metrics: Metrics) -> Self {
-        let streams = imports::Streams::default();
-        let places = Semaphore::new(limits.max_requests);
-        let token_places = Semaphore::new(limits.max_requests_per_token);
-        let description = OnceLock::new();
-        Self(Arc::new(Inner { catalogue, imports, streams, token, limits, places, token_places, metrics, description }))
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { catalogue, imports, token, limits, metrics, dashboard } = parts;
+        Self(Arc::new(Inner {
+            streams: imports::Streams::default(),
+            places: Semaphore::new(limits.max_requests),
+            token_places: Semaphore::new(limits.max_requests_per_token),
+            description: OnceLock::new(),
+            dashboard: Dashboard::new(&token, dashboard),
+            catalogue,
+            imports,
+            token,
+            limits,
+            metrics,
+        }))
     }
 }
 
@@ -92,7 +113,10 @@ pub(super) fn router(shared: Shared) -> Router {
     let (router, api) = probes::routes().merge(docs::routes()).merge(bounded).split_for_parts();
     // Only the first router of a server makes it, and there is only one.
     let _ = shared.description.set(Description::of(&api));
+    // Pages are no part of the API, so they are not described with it.
+    let pages = dashboard::routes(&shared);
     router
+        .merge(pages)
         .fallback(async || Refusal::http(StatusCode::NOT_FOUND, "Not Found"))
         .method_not_allowed_fallback(async || Refusal::http(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
         .layer(from_fn(gate::proportionate))

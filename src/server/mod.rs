@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POST /api/v1/internal/import/{anime,episodes,video}` | the token | the existing contract, see `contract` |
 //! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
+//! | `/`, `/catalogue`, `/sources`, … | a session | pages for a browser, see `dashboard` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
@@ -14,6 +15,7 @@ mod auth;
 mod body;
 mod browse;
 mod contract;
+mod dashboard;
 mod described;
 mod docs;
 mod error;
@@ -29,7 +31,6 @@ mod token;
 mod trace;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ use crate::observe::metrics::Metrics;
 use crate::store::objects::Sources;
 use crate::store::{Location, Store};
 
+pub use dashboard::DashboardOptions;
 pub use error::ServerError;
 pub use token::{Obtained, SHORTEST_PUBLIC, Token, obtain};
 
@@ -59,8 +61,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who may import.
     pub token: Token,
-    /// The embedded catalogue's file.
-    pub catalog: PathBuf,
+    /// Where the catalogue is.
+    pub catalog: Location,
     /// Bytes of a request body.
     pub max_body: usize,
     /// One request, from its head to its answer.
@@ -77,6 +79,8 @@ pub struct Options {
     pub objects: ObjectSettings,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// The pages for browsers.
+    pub dashboard: DashboardOptions,
 }
 
 /// A server that is bound and has its catalogue open, but accepts nothing yet.
@@ -91,12 +95,11 @@ pub struct Server {
 impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
-        let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, .. } = options;
+        let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, dashboard, .. } = options;
         let Options { max_requests, max_requests_per_token, imports, objects, .. } = options;
         let sources = Sources::listed(&objects)?;
-        let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
-        let store = Arc::new(store);
+        let store = Arc::new(Store::open(&catalog, READERS).await.map_err(BackendError::from)?);
         let bounds = Limits {
             record_bytes: objects.max_line,
             batch_bytes: imports.max_batch,
@@ -107,11 +110,13 @@ impl Server {
         };
         let imports = Imports::new(Arc::clone(&store), bounds, Some(sources));
         let catalogue = Catalogue::new(store, "");
+        catalogue.prepare_search().await?;
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        Ok(Self { listener, address, state: app::Shared::new(catalogue, imports, token, limits, metrics), shutdown })
+        let parts = app::Parts { catalogue, imports, token, limits, metrics, dashboard };
+        Ok(Self { listener, address, state: app::Shared::new(parts), shutdown })
     }
 
     /// Where it listens.
