@@ -81,6 +81,13 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "Backend that receives the catalogue. Empty = the embedded one (see `DATABASE_URL`).",
     ),
+    setting(
+        Services,
+        "BACKEND_API",
+        "auto",
+        "How that backend is spoken to: `batch` (a title is one request), `contract` (one for each part of it), `auto` \
+         (it is asked).",
+    ),
     secret(
         Services,
         "INTERNAL_TOKEN",

@@ -98,6 +98,17 @@ pub struct BackendSettings {
     pub token: SecretString,
     /// Requests per second; `None` = unlimited.
     pub rate: Option<f64>,
+    /// How it is spoken to; `None` = it is asked.
+    pub api: Option<BackendApi>,
+}
+
+/// How a backend is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendApi {
+    /// By imports.
+    Batch,
+    /// By the existing contract.
+    Contract,
 }
 
 /// HTTP behaviour shared by all services.
@@ -296,8 +307,10 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
     let backend_url = reader.url("BACKEND_BASE_URL");
     let internal_token = reader.secret("INTERNAL_TOKEN");
     let backend_rate = unlimited(reader.rate("BACKEND_RATE_LIMIT_RPS").unwrap_or(0.0));
+    let apis = [("auto", None), ("batch", Some(BackendApi::Batch)), ("contract", Some(BackendApi::Contract))];
+    let api = reader.choice("BACKEND_API", &apis).flatten();
     let backend = match (backend_url, internal_token.clone()) {
-        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate }),
+        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate, api }),
         (Some(_), None) => {
             let hint = Some("it must equal the backend's own INTERNAL_TOKEN");
             reader.fault("INTERNAL_TOKEN", "is not set, but BACKEND_BASE_URL is", hint);

@@ -299,4 +299,8 @@ pub fn record_parked(kind: &'static str, id: i64, reason: &str) {
 /// The schedule of the jobs could not be read; it is tried again soon.
 pub fn schedule_failed(reason: &str) {
     warn!(reason, "cannot see which jobs are due");
+/// The import of a run could not be closed; it stays open at the backend until somebody closes it.
+pub fn import_not_closed(import: &str, reason: &str) {
+    counter!("parser_load_imports_not_closed_total").increment(1);
+    warn!(import, reason, "the run's import could not be closed");
 }
