@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod contract;
 mod error;
 pub mod importer;
+pub mod imports;
 mod inspect;
 mod merge;
 pub mod plan;

@@ -67,6 +67,8 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         max_requests: settings.server.max_requests,
         max_requests_per_token: settings.server.max_requests_per_token,
         shutdown: settings.server.shutdown,
+        imports: settings.imports.clone(),
+        objects: settings.objects.clone(),
         metrics: Metrics::install(),
         dashboard: server::DashboardOptions { secure: settings.server.https, health: paths.health.clone() },
     };

@@ -2,6 +2,7 @@
 //! (`settings`). All faults are reported at once; every value remembers where it came from.
 
 mod fault;
+mod imports;
 mod layers;
 mod objects;
 mod reader;
@@ -9,6 +10,7 @@ mod registry;
 mod settings;
 
 pub use fault::{ConfigError, SettingFault};
+pub use imports::ImportSettings;
 pub use layers::{Layers, Origin};
 pub use objects::{ObjectSettings, S3Keys, S3Settings};
 pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};

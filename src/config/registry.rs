@@ -242,6 +242,30 @@ pub static SETTINGS: &[Setting] = &[
         "Largest object that a `storage_url` may lead to, as it is kept.",
     ),
     setting(Objects, "IMPORT_MAX_LINE_MIB", "10", "Longest line; a longer one fails alone."),
+    setting(
+        Objects,
+        "IMPORT_MAX_BATCH_MIB",
+        "1024",
+        "Largest batch that comes with its request, as JSON lines. (A JSON array is bounded like a line.)",
+    ),
+    setting(
+        Objects,
+        "IMPORT_WORKERS",
+        "0",
+        "Records that are worked on at once. 0 = what suits the database (64 for SQLite, 8 for PostgreSQL).",
+    ),
+    setting(
+        Objects,
+        "IMPORT_ATTEMPTS",
+        "8",
+        "Attempts of a record while the database is busy or away, before it fails with the reason.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_LEASE_SECONDS",
+        "30",
+        "How long a record that a server works on is left alone by others when that server has died.",
+    ),
     setting(Objects, "IMPORT_READ_TIMEOUT_SECONDS", "30", "Wait for an answer, and for each next piece of it."),
     setting(
         Objects,

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::reader::Reader;
-use super::{ConfigError, Layers, ObjectSettings, Origin, SETTINGS, objects};
+use super::{ConfigError, ImportSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, objects};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Files and buckets that imports read.
     pub objects: ObjectSettings,
+    /// What bounds imports.
+    pub imports: ImportSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -386,6 +388,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },
         objects: objects::read(reader),
+        imports: imports::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

@@ -224,3 +224,33 @@ pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &s
     counter!("parser_objects_resumed_total", "kind" => kind).increment(1);
     warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
 }
+
+/// A record of an import is decided.
+pub fn import_record_ended(status: &'static str, attempts: u32) {
+    counter!("parser_import_records_total", "status" => status).increment(1);
+    histogram!("parser_import_record_attempts").record(f64::from(attempts));
+}
+
+/// A record of an import is tried again.
+pub fn import_record_retried(attempts: u32, reason: &str) {
+    counter!("parser_import_record_retries_total").increment(1);
+    warn!(attempts, reason, "a record is tried again");
+}
+
+/// A batch is fetched again.
+pub fn import_fetch_retried(attempts: u32, reason: &str) {
+    counter!("parser_import_fetch_retries_total").increment(1);
+    warn!(attempts, reason, "a batch is fetched again");
+}
+
+/// A batch cannot be fetched.
+pub fn import_fetch_failed(reason: &str) {
+    counter!("parser_import_fetch_failures_total").increment(1);
+    warn!(reason, "a batch cannot be fetched");
+}
+
+/// The workers of imports have trouble with their store; they try again.
+pub fn import_work_failed(reason: &str) {
+    counter!("parser_import_work_failures_total").increment(1);
+    warn!(reason, "the import workers cannot work at the moment");
+}

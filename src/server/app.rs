@@ -13,8 +13,9 @@ use super::answer::Refusal;
 use super::dashboard::{Dashboard, DashboardOptions};
 use super::openapi::Description;
 use super::token::Token;
-use super::{auth, browse, contract, dashboard, docs, gate, negotiate, probes, trace};
+use super::{auth, browse, contract, dashboard, docs, gate, imports, negotiate, probes, trace};
 use crate::backend::Catalogue;
+use crate::backend::imports::Imports;
 use crate::observe::metrics::Metrics;
 
 /// What bounds a request.
@@ -39,6 +40,10 @@ pub(super) struct Shared(Arc<Inner>);
 pub(super) struct Inner {
     /// Takes imports and answers readers.
     pub(super) catalogue: Catalogue,
+    /// Imports, and their workers.
+    pub(super) imports: Imports,
+    /// Who watches imports.
+    pub(super) streams: imports::Streams,
     /// Who may import.
     pub(super) token: Token,
     /// Bounds.
@@ -58,16 +63,29 @@ pub(super) struct Inner {
 impl Shared {
     pub(super) fn new(
         catalogue: Catalogue,
+        imports: Imports,
         token: Token,
         limits: Limits,
         metrics: Metrics,
         dashboard: DashboardOptions,
     ) -> Self {
+        let streams = imports::Streams::default();
         let places = Semaphore::new(limits.max_requests);
         let token_places = Semaphore::new(limits.max_requests_per_token);
-        let description = OnceLock::new();
         let dashboard = Dashboard::new(&token, dashboard);
-        Self(Arc::new(Inner { catalogue, token, limits, places, token_places, metrics, dashboard, description }))
+        let description = OnceLock::new();
+        Self(Arc::new(Inner {
+            catalogue,
+            imports,
+            streams,
+            token,
+            limits,
+            places,
+            token_places,
+            metrics,
+            dashboard,
+            description,
+        }))
     }
 }
 
@@ -81,7 +99,7 @@ impl std::ops::Deref for Shared {
 
 /// The routes of our own, which all need the token. A new area is one line here.
 fn own() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().merge(imports::routes())
 }
 
 /// All routes. Probes have no limits: a busy server is alive.

@@ -20,6 +20,7 @@ mod described;
 mod docs;
 mod error;
 mod gate;
+mod imports;
 mod listen;
 mod negotiate;
 mod openapi;
@@ -36,9 +37,12 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::backend::imports::{Imports, Limits};
 use crate::backend::{BackendError, Catalogue};
+use crate::config::{ImportSettings, ObjectSettings};
 use crate::observe::events;
 use crate::observe::metrics::Metrics;
+use crate::store::objects::Sources;
 use crate::store::{Location, Store};
 
 pub use dashboard::DashboardOptions;
@@ -70,6 +74,10 @@ pub struct Options {
     pub max_requests_per_token: usize,
     /// How long requests in flight may take once the server stops.
     pub shutdown: Duration,
+    /// What bounds imports.
+    pub imports: ImportSettings,
+    /// Where batches may be fetched from.
+    pub objects: ObjectSettings,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// The pages for browsers.
@@ -89,16 +97,28 @@ impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
         let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, dashboard, .. } = options;
-        let Options { max_requests, max_requests_per_token, .. } = options;
+        let Options { max_requests, max_requests_per_token, imports, objects, .. } = options;
+        let sources = Sources::listed(&objects)?;
         let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
-        let catalogue = Catalogue::new(Arc::new(store), "");
+        let store = Arc::new(store);
+        let bounds = Limits {
+            record_bytes: objects.max_line,
+            batch_bytes: imports.max_batch,
+            workers: imports.workers,
+            attempts: imports.attempts,
+            lease: imports.lease,
+            idle: request_timeout,
+        };
+        let imports = Imports::new(Arc::clone(&store), bounds, Some(sources));
+        let catalogue = Catalogue::new(store, "");
         catalogue.prepare_search().await?;
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        Ok(Self { listener, address, state: app::Shared::new(catalogue, token, limits, metrics, dashboard), shutdown })
+        let state = app::Shared::new(catalogue, imports, token, limits, metrics, dashboard);
+        Ok(Self { listener, address, state, shutdown })
     }
 
     /// Where it listens.
@@ -119,8 +139,23 @@ impl Server {
                 metrics.fold();
             }
         });
+        let (stopping, stopped) = tokio::sync::watch::channel(false);
+        let imports = state.imports.clone();
+        let mut working = tokio::spawn(async move { imports.work(stopped).await });
+        let streams = state.streams.clone();
+        let stop = async move {
+            stop.await;
+            // Watchers would hold up the end.
+            streams.close();
+        };
         listen::serve(listener, app::router(state.clone()), stop, shutdown).await;
         folding.abort();
+        // Records in work finish, the others are given back.
+        stopping.send_replace(true);
+        if tokio::time::timeout(shutdown, &mut working).await.is_err() {
+            working.abort();
+            events::import_work_failed("the workers did not finish in time; their claims lapse");
+        }
         // Closing folds the write-ahead log back, which waits for the disk. The thread cannot fail: it only drops.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;
     }

@@ -8,6 +8,7 @@
 pub mod catalogue;
 mod error;
 mod handle;
+pub mod imports;
 pub mod landing;
 pub mod objects;
 pub mod postgres;

@@ -4,6 +4,7 @@
 pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V1__catalogue", include_str!("migrations/sqlite/V1__catalogue.sql")),
     ("V2__staging", include_str!("migrations/sqlite/V2__staging.sql")),
+    ("V3__imports", include_str!("migrations/sqlite/V3__imports.sql")),
     ("V5__search", include_str!("migrations/sqlite/V5__search.sql")),
 ];
 
@@ -11,5 +12,6 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
 pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V1__catalogue", include_str!("migrations/postgres/V1__catalogue.sql")),
     ("V2__staging", include_str!("migrations/postgres/V2__staging.sql")),
+    ("V3__imports", include_str!("migrations/postgres/V3__imports.sql")),
     ("V5__search", include_str!("migrations/postgres/V5__search.sql")),
 ];
