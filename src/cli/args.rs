@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::copy::CopyArgs;
+use super::dump::DumpArgs;
 use super::healthcheck::HealthcheckArgs;
 use super::sandbox::SandboxArgs;
 use super::serve::ServeArgs;
@@ -48,9 +50,15 @@ pub enum Command {
     /// Check settings, state and every service; say what is wrong and how to mend it.
     #[command(after_help = exit::HELP)]
     Diagnose(DiagnoseArgs),
-    /// Serve the import API and the catalogue, on the embedded SQLite file.
+    /// Serve the import API and the catalogue, from the embedded SQLite file or from PostgreSQL.
     #[command(after_help = exit::HELP)]
     Serve(ServeArgs),
+    /// Print the catalogue as JSON lines in a fixed order, without row ids and times: equal output = equal catalogue.
+    #[command(after_help = exit::HELP)]
+    Dump(DumpArgs),
+    /// Copy everything that is stored from one database to another, for example from SQLite to PostgreSQL.
+    #[command(after_help = exit::HELP)]
+    Copy(CopyArgs),
     /// Ask a running server whether it is ready; exit 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.

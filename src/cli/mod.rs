@@ -2,11 +2,14 @@
 
 mod args;
 mod bars;
+mod copy;
 mod crash;
 mod diagnose;
+mod dump;
 mod exit;
 pub mod healthcheck;
 mod messages;
+mod place;
 mod run;
 pub mod sandbox;
 pub mod serve;
@@ -71,6 +74,8 @@ fn execute(cli: Cli) -> Exit {
         Command::Diagnose(args) => diagnose::execute(&args, &layers, &folder),
         Command::State(command) => state_command(command, &layers, &folder),
         Command::Serve(args) => serve::execute(&args, layers, &folder),
+        Command::Dump(args) => dump::execute(&args, &layers, &folder),
+        Command::Copy(args) => copy::execute(&args, &layers, &folder),
         Command::Healthcheck(args) => healthcheck::execute(&args, &layers),
         Command::Sandbox(args) => sandbox_command(args),
         Command::Completions { shell } => {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::checkpoint::{Checkpoint, StatePaths};
-use crate::config::{Layers, LogFormat, Needs, Settings};
+use crate::config::{DatabasePlace, Layers, LogFormat, Needs, Settings};
 use crate::crawl::{Crawl, CrawlError, End, Mode, Options, ReportWriter, Services, Silent, Stop, Summary, Watch};
 use crate::error::Fault;
 use crate::extract::{Drift, Kodik, KodikOptions, Shikimori, ShikimoriOptions, Sources};
@@ -26,7 +26,7 @@ use super::args::{ModeArg, RunArgs};
 use super::bars::{self, Bars};
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{complain, messages, summary};
+use super::{complain, messages, place, summary};
 
 /// A boxed fault, for the many ways in which a run may not even start.
 type Trouble = Box<dyn Fault>;
@@ -194,7 +194,7 @@ pub(super) fn paths(settings: &Settings, folder: &Path) -> StatePaths {
     if let Some(landing) = &settings.state.landing {
         paths.landing = folder.join(landing);
     }
-    if let Some(catalog) = &settings.state.catalog {
+    if let Some(DatabasePlace::File(catalog)) = &settings.database.place {
         paths.catalog = folder.join(catalog);
     }
     paths
@@ -277,13 +277,14 @@ async fn loader(
     services: &Services,
 ) -> Result<Loader, Trouble> {
     let source_name = settings.source_name.clone();
+    let catalogue = place::catalogue(&settings.database, paths);
     let json = args.json;
     let show = move |preview: crate::load::Preview| summary::preview(&preview, json);
     match (&settings.backend, &services.backend, args.dry_run) {
         (Some(backend), _, true) => {
             DryRun::contract(&backend.base_url, &source_name, &paths.sent, Box::new(show)).map(Loader::DryRun)
         }
-        (_, _, true) => DryRun::embedded(&paths.catalog, &source_name, Box::new(show)).await.map(Loader::DryRun),
+        (_, _, true) => DryRun::embedded(catalogue, &source_name, Box::new(show)).await.map(Loader::DryRun),
         (Some(backend), Some(service), false) => Sent::open(&paths.sent).map_err(Into::into).and_then(|sent| {
             Contract::new(contract::Settings {
                 service: service.clone(),
@@ -294,7 +295,7 @@ async fn loader(
             })
             .map(|contract| Loader::Contract(Box::new(contract)))
         }),
-        _ => Embedded::open(&paths.catalog, &source_name).await.map(Loader::Embedded),
+        _ => Embedded::open(catalogue, &source_name).await.map(Loader::Embedded),
     }
     .map_err(boxed)
 }

@@ -1,4 +1,4 @@
-//! `parser serve`: the import API on the embedded catalogue, until SIGINT or SIGTERM.
+//! `parser serve`: the import API on the catalogue, until SIGINT or SIGTERM.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::server::{self, Obtained, Server, Token};
 
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{bars, complain, messages};
+use super::{bars, complain, messages, place};
 
 /// `parser serve`.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
     let options = server::Options {
         listen: settings.server.listen,
         token: Token::new(obtained.secret()),
-        catalog: paths.catalog.clone(),
+        catalog: place::catalogue(&settings.database, &paths),
         max_body: settings.server.max_body,
         request_timeout: settings.server.request_timeout,
         max_requests: settings.server.max_requests,

@@ -1,6 +1,7 @@
 //! Settings: one table of names (`registry`), one lookup through the layers (`layers`), one typed result
 //! (`settings`). All faults are reported at once; every value remembers where it came from.
 
+mod database;
 mod fault;
 mod imports;
 mod layers;
@@ -9,6 +10,7 @@ mod reader;
 mod registry;
 mod settings;
 
+pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
 pub use imports::ImportSettings;
 pub use layers::{Layers, Origin};

@@ -86,11 +86,11 @@ pub static SETTINGS: &[Setting] = &[
         "INTERNAL_TOKEN",
         "The backend's `X-Internal-Token`. Required with `BACKEND_BASE_URL`; `parser serve` makes one if it is empty.",
     ),
-    setting(
+    secret(
         Services,
         "DATABASE_URL",
-        "",
-        "Embedded catalogue, `sqlite:PATH`. Empty = `catalog.db` in the state folder.",
+        "Where the catalogue is kept: `sqlite:PATH`, or `postgres://user:password@host:5432/database?sslmode=…` \
+         (PostgreSQL 15 or newer). Empty = `catalog.db` in the state folder.",
     ),
     setting(Services, "SOURCE_NAME", "kodik-shikimori", "`source_name` of every record."),
     setting(
@@ -140,6 +140,20 @@ pub static SETTINGS: &[Setting] = &[
         "MAX_CONSECUTIVE_ERRORS",
         "10",
         "Batches of 50 titles in a row without one success after which the run stops.",
+    ),
+    setting(
+        Limits,
+        "DATABASE_CONNECTIONS",
+        "8",
+        "Connections to PostgreSQL: as many changes and questions run at once.",
+    ),
+    setting(Limits, "DATABASE_CONNECT_TIMEOUT_SECONDS", "5", "One attempt to connect to PostgreSQL."),
+    setting(Limits, "DATABASE_STATEMENT_TIMEOUT_SECONDS", "30", "One statement on PostgreSQL."),
+    setting(
+        Limits,
+        "DATABASE_WAIT_SECONDS",
+        "10",
+        "How long a change waits for a free connection to PostgreSQL, and for a lost server to come back.",
     ),
     setting(Data, "KODIK_TYPES", "anime,anime-serial", "Material types that are listed."),
     setting(
@@ -272,6 +286,12 @@ pub static SETTINGS: &[Setting] = &[
         "IMPORT_READ_TRIES",
         "5",
         "Broken connections without progress before an object is given up; each goes on where the last one broke.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_READ_BACKOFF_SECONDS",
+        "0.5",
+        "Upper bound of the first random wait after a broken connection; doubles each time.",
     ),
     setting(
         Objects,

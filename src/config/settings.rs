@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
 use super::{ConfigError, ImportSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, objects};
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub load_hidden_titles: bool,
     /// Where the state is.
     pub state: StateSettings,
+    /// Where the backend's tables are.
+    pub database: DatabaseSettings,
     /// Reports and logs.
     pub output: OutputSettings,
     /// `parser serve`.
@@ -151,8 +154,6 @@ pub struct StateSettings {
     pub path: PathBuf,
     /// `LANDING_PATH`.
     pub landing: Option<PathBuf>,
-    /// The path of `DATABASE_URL`.
-    pub catalog: Option<PathBuf>,
 }
 
 /// Reports and logs.
@@ -246,7 +247,8 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned().collect()
+        let tokens = self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned();
+        tokens.chain(self.database.place.iter().flat_map(DatabasePlace::secrets)).collect()
     }
 }
 
@@ -303,15 +305,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         reader.fault("USER_AGENT", "holds characters that a header cannot carry", Some("plain ASCII, one line"));
     }
 
-    let catalog = reader.text("DATABASE_URL").and_then(|text| match text.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() && !path.contains(":memory:") => {
-            Some(PathBuf::from(path.trim_start_matches("//")))
-        }
-        _ => {
-            reader.fault("DATABASE_URL", "is not `sqlite:PATH`", Some("for example `sqlite:state/catalog.db`"));
-            None
-        }
-    });
+    let database = super::database::read(reader);
 
     let title_languages = reader.list("TITLE_LANGUAGES");
     for language in &title_languages {
@@ -366,8 +360,8 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         state: StateSettings {
             path: PathBuf::from(reader.text("STATE_PATH")?),
             landing: reader.text("LANDING_PATH").map(PathBuf::from),
-            catalog,
         },
+        database,
         output: OutputSettings {
             report: reader.text("REPORT_PATH").map(PathBuf::from),
             metrics_file: reader.text("METRICS_FILE").map(PathBuf::from),

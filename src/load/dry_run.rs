@@ -7,8 +7,8 @@ use super::contract::{self, Diff};
 use super::{LoadError, embedded};
 use crate::backend::{BackendError, Catalogue, FieldChange, importer, plan};
 use crate::model::{Change, Failure, Outcome, SeriesId, TitleRecord, Writes};
-use crate::store::Store;
 use crate::store::sent::{Sent, SentTitle};
+use crate::store::{Location, Store};
 
 /// What would become of a title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -70,9 +70,9 @@ impl std::fmt::Debug for DryRun {
 }
 
 impl DryRun {
-    /// Against the embedded catalogue in `path`, which is opened without changing a byte.
-    pub async fn embedded(path: &Path, source_name: &str, show: Show) -> Result<Self, LoadError> {
-        let store = Store::open_file_read_only(path).await.map_err(BackendError::from)?;
+    /// Against the catalogue of this place, which is opened without changing a byte.
+    pub async fn embedded(location: impl Into<Location>, source_name: &str, show: Show) -> Result<Self, LoadError> {
+        let store = Store::open_read_only(&location.into()).await.map_err(BackendError::from)?;
         let catalogue = store.map(|store| Catalogue::new(Arc::new(store), source_name));
         Ok(Self { against: Against::Embedded { catalogue }, show })
     }

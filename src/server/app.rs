@@ -60,31 +60,30 @@ pub(super) struct Inner {
     pub(super) description: OnceLock<Description>,
 }
 
+/// What [`Shared`] is made of.
+pub(super) struct Parts {
+    pub(super) catalogue: Catalogue,
+    pub(super) imports: Imports,
+    pub(super) token: Token,
+    pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
+    pub(super) dashboard: DashboardOptions,
+}
+
 impl Shared {
-    pub(super) fn new(
-        catalogue: Catalogue,
-        imports: Imports,
-        token: Token,
-        limits: Limits,
-        metrics: Metrics,
-        dashboard: DashboardOptions,
-    ) -> Self {
-        let streams = imports::Streams::default();
-        let places = Semaphore::new(limits.max_requests);
-        let token_places = Semaphore::new(limits.max_requests_per_token);
-        let dashboard = Dashboard::new(&token, dashboard);
-        let description = OnceLock::new();
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { catalogue, imports, token, limits, metrics, dashboard } = parts;
         Self(Arc::new(Inner {
+            streams: imports::Streams::default(),
+            places: Semaphore::new(limits.max_requests),
+            token_places: Semaphore::new(limits.max_requests_per_token),
+            description: OnceLock::new(),
+            dashboard: Dashboard::new(&token, dashboard),
             catalogue,
             imports,
-            streams,
             token,
             limits,
-            places,
-            token_places,
             metrics,
-            dashboard,
-            description,
         }))
     }
 }

@@ -31,7 +31,6 @@ mod token;
 mod trace;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,8 +61,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who may import.
     pub token: Token,
-    /// The embedded catalogue's file.
-    pub catalog: PathBuf,
+    /// Where the catalogue is.
+    pub catalog: Location,
     /// Bytes of a request body.
     pub max_body: usize,
     /// One request, from its head to its answer.
@@ -99,9 +98,8 @@ impl Server {
         let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, dashboard, .. } = options;
         let Options { max_requests, max_requests_per_token, imports, objects, .. } = options;
         let sources = Sources::listed(&objects)?;
-        let store = Store::open(&Location::File(catalog), READERS).await.map_err(BackendError::from)?;
         // The contract names the source in every request.
-        let store = Arc::new(store);
+        let store = Arc::new(Store::open(&catalog, READERS).await.map_err(BackendError::from)?);
         let bounds = Limits {
             record_bytes: objects.max_line,
             batch_bytes: imports.max_batch,
@@ -117,8 +115,8 @@ impl Server {
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        let state = app::Shared::new(catalogue, imports, token, limits, metrics, dashboard);
-        Ok(Self { listener, address, state, shutdown })
+        let parts = app::Parts { catalogue, imports, token, limits, metrics, dashboard };
+        Ok(Self { listener, address, state: app::Shared::new(parts), shutdown })
     }
 
     /// Where it listens.

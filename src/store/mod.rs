@@ -6,6 +6,7 @@
 //! a change always means that the change is committed.
 
 pub mod catalogue;
+pub mod copy;
 mod error;
 mod handle;
 pub mod imports;
@@ -17,6 +18,7 @@ pub mod sent;
 pub mod sql;
 pub mod sqlite;
 pub mod staging;
+pub mod tables;
 
 pub use error::{StoreError, StoreErrorKind, StorePlace};
 pub use handle::{Location, Store};

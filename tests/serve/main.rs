@@ -9,5 +9,6 @@ mod openapi;
 mod problems;
 mod process;
 mod read;
+mod schemathesis;
 mod upsert;
 mod world;

@@ -23,7 +23,7 @@ pub use browse::{Page, Query, ShownEpisode, ShownPlayer, ShownSeries, Sort, by_s
 pub use changes::{Changes, CharacterRow, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, SeriesRow, Switch, VideoRow};
 pub(crate) use codec::parse_origin;
 pub use codec::{date, episode_class, episode_key, origin as origin_word, parse_date, role, translation_kind};
-pub use dump::dump;
+pub use dump::{dump, dump_lines};
 pub use images::{ImageOwner, images, put_images};
 pub use inspect::{
     Inspected, InspectedCharacter, InspectedEpisode, InspectedEpisodes, InspectedPlayer, InspectedRelease, inspect,

@@ -140,6 +140,11 @@ impl Pool {
         self.hand_over(move |worker| worker.transact(points, job)).await
     }
 
+    /// An error about this database.
+    pub(super) fn error(&self, kind: StoreErrorKind) -> StoreError {
+        self.shared.error(kind)
+    }
+
     async fn hand_over<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

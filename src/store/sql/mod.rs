@@ -16,7 +16,7 @@ use crate::store::postgres::{Answer, Transaction};
 
 pub use error::SqlError;
 pub use row::{Column, Row};
-pub use value::{Value, signed};
+pub use value::{Cell, Value, signed};
 
 /// Parameters of a statement: `values![id, name]`, each anything that becomes a [`Value`].
 macro_rules! values {
