@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::healthcheck::HealthcheckArgs;
+use super::import::ImportArgs;
 use super::sandbox::SandboxArgs;
 use super::serve::ServeArgs;
 use super::state::StateCommand;
@@ -51,6 +52,9 @@ pub enum Command {
     /// Serve the import API and the catalogue, on the embedded SQLite file.
     #[command(after_help = exit::HELP)]
     Serve(ServeArgs),
+    /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
+    #[command(after_help = super::import::HELP)]
+    Import(ImportArgs),
     /// Ask a running server whether it is ready; exit 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.

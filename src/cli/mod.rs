@@ -6,6 +6,7 @@ mod crash;
 mod diagnose;
 mod exit;
 pub mod healthcheck;
+pub mod import;
 mod messages;
 mod run;
 pub mod sandbox;
@@ -71,6 +72,7 @@ fn execute(cli: Cli) -> Exit {
         Command::Diagnose(args) => diagnose::execute(&args, &layers, &folder),
         Command::State(command) => state_command(command, &layers, &folder),
         Command::Serve(args) => serve::execute(&args, layers, &folder),
+        Command::Import(args) => import::execute(&args, &layers, &folder),
         Command::Healthcheck(args) => healthcheck::execute(&args, &layers),
         Command::Sandbox(args) => sandbox_command(args),
         Command::Completions { shell } => {

@@ -9,6 +9,7 @@ pub mod catalogue;
 mod error;
 mod handle;
 pub mod landing;
+pub mod nodes;
 pub mod objects;
 pub mod postgres;
 mod schema;
