@@ -71,6 +71,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
     // A part that a crawler posts is one transaction; whoever was not told posts it again, which changes nothing.
     ("catalogue.part.before_commit", "tests/serve/upsert.rs"),
     ("catalogue.part.after_commit", "tests/serve/upsert.rs"),
+    // Jobs, killed and finished by the next.
+    ("jobs.claim.before_commit", "tests/staging/kill.rs"),
+    ("jobs.claim.after_commit", "tests/staging/kill.rs"),
+    ("jobs.record.before_commit", "tests/staging/kill.rs"),
+    ("jobs.record.after_commit", "tests/staging/kill.rs"),
+    ("jobs.books.before_commit", "tests/staging/kill.rs"),
+    ("jobs.books.after_commit", "tests/staging/kill.rs"),
+    // One transaction of an operator, who asks again.
+    ("staging.before_commit", "tests/staging/operators.rs"),
+    ("staging.after_commit", "tests/staging/operators.rs"),
     ("checkpoint.compact.before", "tests/checkpoint"),
     ("checkpoint.compact.after", "tests/checkpoint"),
     ("checkpoint.repair.before_truncate", "tests/checkpoint"),
