@@ -5,6 +5,8 @@ pub mod catalogue;
 pub mod contract;
 mod error;
 pub mod importer;
+pub mod imports;
+mod inspect;
 pub mod jobs;
 mod merge;
 pub mod plan;

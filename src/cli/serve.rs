@@ -73,9 +73,13 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         request_timeout: settings.server.request_timeout,
         max_requests: settings.server.max_requests,
         max_requests_per_token: settings.server.max_requests_per_token,
+        idle_timeout: settings.server.idle_timeout,
         shutdown: settings.server.shutdown,
+        imports: settings.imports.clone(),
+        objects: settings.objects.clone(),
         jobs,
         metrics: Metrics::install(),
+        dashboard: server::DashboardOptions { secure: settings.server.https, health: paths.health.clone() },
     };
     runtime.block_on(async {
         // Taken over before anything is announced: from then on a signal is a clean end.

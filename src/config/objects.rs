@@ -25,6 +25,8 @@ pub struct ObjectSettings {
     pub timeout: Duration,
     /// Broken connections without progress before an object is given up.
     pub tries: u32,
+    /// Upper bound of the first random wait after one; doubles each time.
+    pub backoff: Duration,
     /// S3.
     pub s3: S3Settings,
 }
@@ -71,6 +73,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ObjectSettings {
         max_line: usize::try_from(reader.number("IMPORT_MAX_LINE_MIB", 1..=256)).unwrap_or(1) << 20,
         timeout: reader.seconds("IMPORT_READ_TIMEOUT_SECONDS"),
         tries: reader.number("IMPORT_READ_TRIES", 1..=100),
+        backoff: reader.seconds("IMPORT_READ_BACKOFF_SECONDS"),
         s3: s3(reader),
     }
 }

@@ -81,6 +81,13 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "Backend that receives the catalogue. Empty = the embedded one (see `DATABASE_URL`).",
     ),
+    setting(
+        Services,
+        "BACKEND_API",
+        "auto",
+        "How that backend is spoken to: `batch` (a title is one request), `contract` (one for each part of it), `auto` \
+         (it is asked).",
+    ),
     secret(
         Services,
         "INTERNAL_TOKEN",
@@ -219,9 +226,22 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Server,
+        "SERVER_IDLE_TIMEOUT_SECONDS",
+        "60",
+        "How long a client may take for the head of its next request, and for the next bytes of an answer.",
+    ),
+    setting(
+        Server,
         "SERVER_SHUTDOWN_SECONDS",
         "10",
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",
+    ),
+    setting(
+        Server,
+        "PUBLIC_URL",
+        "",
+        "Where browsers reach `parser serve` if a proxy stands before it. With `https://…` the dashboard's cookies are for \
+         https only; what a proxy says in `X-Forwarded-*` is never believed.",
     ),
     setting(
         Objects,
@@ -249,12 +269,42 @@ pub static SETTINGS: &[Setting] = &[
         "Largest object that a `storage_url` may lead to, as it is kept.",
     ),
     setting(Objects, "IMPORT_MAX_LINE_MIB", "10", "Longest line; a longer one fails alone."),
+    setting(
+        Objects,
+        "IMPORT_MAX_BATCH_MIB",
+        "1024",
+        "Largest batch that comes with its request, as JSON lines. (A JSON array is bounded like a line.)",
+    ),
+    setting(
+        Objects,
+        "IMPORT_WORKERS",
+        "0",
+        "Records that are worked on at once. 0 = what suits the database (64 for SQLite, 8 for PostgreSQL).",
+    ),
+    setting(
+        Objects,
+        "IMPORT_ATTEMPTS",
+        "8",
+        "Attempts of a record while the database is busy or away, before it fails with the reason.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_LEASE_SECONDS",
+        "30",
+        "How long a record that a server works on is left alone by others when that server has died.",
+    ),
     setting(Objects, "IMPORT_READ_TIMEOUT_SECONDS", "30", "Wait for an answer, and for each next piece of it."),
     setting(
         Objects,
         "IMPORT_READ_TRIES",
         "5",
         "Broken connections without progress before an object is given up; each goes on where the last one broke.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_READ_BACKOFF_SECONDS",
+        "0.5",
+        "Upper bound of the first random wait after a broken connection; doubles each time.",
     ),
     setting(
         Objects,

@@ -23,7 +23,7 @@ pub enum Outcome {
 }
 
 /// Created or updated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Not in the backend before.
@@ -33,7 +33,7 @@ pub enum Change {
 }
 
 /// How many records of each kind were written for one title (or, added up, for a run).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Writes {
     /// Series records.
     pub series: u64,

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod copy;
 mod error;
 mod handle;
+pub mod imports;
 pub mod jobs;
 pub mod landing;
 pub mod objects;

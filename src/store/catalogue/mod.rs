@@ -9,10 +9,12 @@ mod changes;
 mod codec;
 mod dump;
 mod images;
+mod inspect;
 mod parts;
 mod persons;
 mod read;
 pub mod relations;
+mod search;
 mod write;
 
 use super::sql::{Session, SqlError};
@@ -23,6 +25,10 @@ pub(crate) use codec::parse_origin;
 pub use codec::{date, episode_class, episode_key, origin as origin_word, parse_date, role, translation_kind};
 pub use dump::{dump, dump_lines};
 pub use images::{ImageOwner, images, put_images};
+pub use inspect::{
+    Inspected, InspectedCharacter, InspectedEpisode, InspectedEpisodes, InspectedPlayer, InspectedRelease, inspect,
+    inspect_episodes,
+};
 pub use parts::{
     Card, CardPut, KnownEpisode, KnownEpisodes, KnownVideo, StoredCard, VideoKey, card, foreign_episode,
     known_episodes, known_video, put_card, put_episodes, put_video,
@@ -31,7 +37,7 @@ pub use persons::{PetRow, StoredPerson, StoredPet, character, lock_character, pe
 pub use read::{
     StoredCharacter, StoredEpisode, StoredRelease, StoredSeries, StoredTitle, StoredVideo, same_fingerprint, title,
 };
-
+pub use search::{Found, FoundPage, fill as fill_search, lacks as lacks_search, search};
 pub use write::apply;
 
 /// Which title: the natural key of a series.

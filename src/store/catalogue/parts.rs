@@ -5,7 +5,7 @@
 //! that is no longer so.
 
 use super::changes::{EpisodeRow, Put, VideoRow};
-use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, write};
+use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, search, write};
 use crate::model::{MetadataOrigin, SeriesStatus};
 use crate::store::sql::{Engine, Session, SqlError, values};
 
@@ -191,8 +191,8 @@ fn insert_card(session: &Session<'_>, key: &TitleKey, card: &Card, slug: &str, n
     let slug = write::free_slug(session, slug)?;
     session.one(
         "INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, status, poster, \
-         genres, studios, origin, fingerprint, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12) RETURNING id",
+         genres, studios, origin, fingerprint, created_at, updated_at, search_text) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12, ?13) RETURNING id",
         values![
             source,
             &key.source_id,
@@ -206,7 +206,8 @@ fn insert_card(session: &Session<'_>, key: &TitleKey, card: &Card, slug: &str, n
             &codec::list(&card.genres),
             // A card does not say where it came from; whoever knows may replace it.
             codec::origin(MetadataOrigin::MaterialData),
-            now
+            now,
+            &search::text_of(&card.title, &card.alternative_titles)
         ],
         |row| row.get(0),
     )
@@ -216,7 +217,7 @@ fn update_card(session: &Session<'_>, row: i64, card: &Card, now: i64) -> Result
     session
         .execute(
             "UPDATE series SET title = ?2, alternative_titles = ?3, description = ?4, year = ?5, status = ?6, \
-             poster = ?7, genres = ?8, fingerprint = '', updated_at = ?9 WHERE id = ?1",
+             poster = ?7, genres = ?8, fingerprint = '', updated_at = ?9, search_text = ?10 WHERE id = ?1",
             values![
                 row,
                 &card.title,
@@ -226,7 +227,8 @@ fn update_card(session: &Session<'_>, row: i64, card: &Card, now: i64) -> Result
                 card.status.map(SeriesStatus::as_str),
                 &card.poster,
                 &codec::list(&card.genres),
-                now
+                now,
+                &search::text_of(&card.title, &card.alternative_titles)
             ],
         )
         .map(drop)

@@ -1,7 +1,7 @@
 //! Applying [`Changes`] inside the transaction that read the title.
 
 use super::changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, SeriesRow, VideoRow};
-use super::{TitleKey, codec, persons};
+use super::{TitleKey, codec, persons, search};
 use crate::model::{MetadataOrigin, SeriesStatus};
 use crate::store::sql::{Session, SqlError, Value, values};
 
@@ -58,8 +58,9 @@ fn put_series(
                     "INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, \
                      status, poster, genres, kind, score, rating, duration_minutes, episodes_total, episodes_aired, \
                      next_episode_at, aired_on, released_on, studios, franchise, season, imdb_id, kinopoisk_id, origin, \
-                     fingerprint, updated_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-                     ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?27) RETURNING id",
+                     fingerprint, updated_at, search_text, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+                     ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?27) \
+                     RETURNING id",
                     &values,
                     |row| row.get(0),
                 )
@@ -75,7 +76,7 @@ fn put_series(
                  poster = ?7, genres = ?8, kind = ?9, score = ?10, rating = ?11, duration_minutes = ?12, \
                  episodes_total = ?13, episodes_aired = ?14, next_episode_at = ?15, aired_on = ?16, released_on = ?17, \
                  studios = ?18, franchise = ?19, season = ?20, imdb_id = ?21, kinopoisk_id = ?22, origin = ?23, \
-                 fingerprint = ?24, updated_at = ?25 WHERE id = ?1",
+                 fingerprint = ?24, updated_at = ?25, search_text = ?26 WHERE id = ?1",
                 &values,
             )?;
             Ok(Some(*row))
@@ -97,6 +98,7 @@ struct SeriesTexts {
     studios: String,
     aired_on: Option<String>,
     released_on: Option<String>,
+    search_text: String,
 }
 
 impl SeriesTexts {
@@ -107,6 +109,7 @@ impl SeriesTexts {
             studios: codec::list(&series.signals.studios),
             aired_on: series.signals.aired_on.map(codec::date),
             released_on: series.signals.released_on.map(codec::date),
+            search_text: search::text_of(&series.title, &series.alternative_titles),
         }
     }
 
@@ -117,7 +120,7 @@ impl SeriesTexts {
         origin: MetadataOrigin,
         fingerprint: &'a str,
         now: i64,
-    ) -> [Value<'a>; 24] {
+    ) -> [Value<'a>; 25] {
         let signals = &series.signals;
         [
             Value::from(&series.title),
@@ -144,6 +147,7 @@ impl SeriesTexts {
             Value::from(codec::origin(origin)),
             Value::from(fingerprint),
             Value::from(now),
+            Value::from(&self.search_text),
         ]
     }
 }

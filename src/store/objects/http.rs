@@ -1,4 +1,4 @@
-//! Objects of HTTP servers: ranges, ETags, no redirects, and names that lead nowhere they must not.
+//! Objects of HTTP servers: ranges, entity tags, no redirects, and names that lead nowhere they must not.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -40,9 +40,6 @@ pub use unpack::{Packing, Unpacker};
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// First wait after a broken connection, at most.
-const BACKOFF: Duration = Duration::from_millis(500);
-
 /// Bytes of an unpacked object.
 pub type ObjectBytes = BoxStream<'static, Result<Bytes, ObjectError>>;
 
@@ -121,7 +118,8 @@ impl Sources {
         // The endpoint is the operator's own setting, wherever it leads.
         let own = http::client(&Rules::Everything, CONNECT.min(settings.timeout)).map_err(fault)?;
         let s3 = S3::new(&settings.s3, own, settings.timeout);
-        let patience = Patience { timeout: settings.timeout, tries: settings.tries, backoff: BACKOFF, max_bytes };
+        let ObjectSettings { timeout, tries, backoff, .. } = *settings;
+        let patience = Patience { timeout, tries, backoff, max_bytes };
         Ok(Self { rules, client, s3, patience })
     }
 
@@ -193,14 +191,13 @@ pub fn unpacked(url: ObjectUrl, packed: ObjectBytes) -> ObjectBytes {
             if ended {
                 return Ok(None);
             }
-            match packed.next().await {
-                Some(piece) => unpacker.push(piece?).map_err(|error| damaged(&error))?,
-                None => {
-                    ended = true;
-                    if let Some(rest) = unpacker.finish().map_err(|error| damaged(&error))? {
-                        return Ok(Some((rest, (packed, unpacker, damaged, ended))));
-                    }
-                }
+            if let Some(piece) = packed.next().await {
+                unpacker.push(piece?).map_err(|error| damaged(&error))?;
+                continue;
+            }
+            ended = true;
+            if let Some(rest) = unpacker.finish().map_err(|error| damaged(&error))? {
+                return Ok(Some((rest, (packed, unpacker, damaged, ended))));
             }
         }
     })

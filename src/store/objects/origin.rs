@@ -17,7 +17,7 @@ pub(super) enum Origin {
 
 /// A source's answer.
 pub(super) struct Answer {
-    /// What tells this version of the object from others: ETag, time and length.
+    /// What tells this version of the object from others: entity tag, time and length.
     pub(super) tag: Option<String>,
     /// The byte of the object that the body begins with; at most the one that was asked for.
     pub(super) start: u64,

@@ -9,14 +9,15 @@ use crate::store::error::{StoreError, StoreErrorKind};
 /// The migrations of one database, oldest first.
 #[derive(Debug)]
 pub struct Schema {
-    /// `("V1__name", sql)`, numbered from 1 without gaps.
+    /// `("V1__name", sql)`, in the order of their numbers.
     pub migrations: &'static [(&'static str, &'static str)],
 }
 
 impl Schema {
     /// The newest version.
     pub fn version(&self) -> i64 {
-        i64::try_from(self.migrations.len()).unwrap_or(i64::MAX)
+        let number = |name: &str| name.strip_prefix('V')?.split_once("__")?.0.parse().ok();
+        self.migrations.last().and_then(|(name, _)| number(name)).unwrap_or(0)
     }
 }
 
