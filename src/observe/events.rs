@@ -299,8 +299,36 @@ pub fn record_parked(kind: &'static str, id: i64, reason: &str) {
 /// The schedule of the jobs could not be read; it is tried again soon.
 pub fn schedule_failed(reason: &str) {
     warn!(reason, "cannot see which jobs are due");
+}
+
 /// The import of a run could not be closed; it stays open at the backend until somebody closes it.
 pub fn import_not_closed(import: &str, reason: &str) {
     counter!("parser_load_imports_not_closed_total").increment(1);
     warn!(import, reason, "the run's import could not be closed");
+}
+
+/// A batch of nodes is in.
+pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_nodes_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
+}
+
+/// A batch of nodes is tried again.
+pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
+    counter!("parser_nodes_batches_retried_total").increment(1);
+    warn!(batch, tries, reason, "writing a batch of nodes again");
+}
+
+/// A file of nodes is at its end.
+pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
+    counter!("parser_nodes_jobs_total", "status" => status).increment(1);
+    info!(job, status, total, failed, "import of nodes finished");
 }
