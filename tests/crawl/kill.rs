@@ -71,6 +71,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
     // A part that a crawler posts is one transaction; whoever was not told posts it again, which changes nothing.
     ("catalogue.part.before_commit", "tests/serve/upsert.rs"),
     ("catalogue.part.after_commit", "tests/serve/upsert.rs"),
+    // Jobs, killed and finished by the next.
+    ("jobs.claim.before_commit", "tests/staging/kill.rs"),
+    ("jobs.claim.after_commit", "tests/staging/kill.rs"),
+    ("jobs.record.before_commit", "tests/staging/kill.rs"),
+    ("jobs.record.after_commit", "tests/staging/kill.rs"),
+    ("jobs.books.before_commit", "tests/staging/kill.rs"),
+    ("jobs.books.after_commit", "tests/staging/kill.rs"),
+    // One transaction of an operator, who asks again.
+    ("staging.before_commit", "tests/staging/operators.rs"),
+    ("staging.after_commit", "tests/staging/operators.rs"),
     ("copy.before_commit", "tests/postgres/commands.rs"),
     ("copy.after_commit", "tests/postgres/commands.rs"),
     // The names of old rows are made searchable; whatever is left undone is done at the next start.
