@@ -9,7 +9,9 @@ use url::Url;
 
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
-use super::{ConfigError, ImportSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, objects};
+use super::{
+    ConfigError, ImportSettings, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, jobs, objects,
+};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub objects: ObjectSettings,
     /// What bounds imports.
     pub imports: ImportSettings,
+    /// The jobs of the backend.
+    pub jobs: JobSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -195,6 +199,8 @@ pub struct ServerSettings {
     pub max_requests: usize,
     /// Those of one token.
     pub max_requests_per_token: usize,
+    /// A request's head, and a pause in taking an answer.
+    pub idle_timeout: Duration,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
     /// Browsers reach it by https.
@@ -391,11 +397,13 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
             max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
                 .unwrap_or(1),
+            idle_timeout: reader.seconds("SERVER_IDLE_TIMEOUT_SECONDS"),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
             https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },
         objects: objects::read(reader),
         imports: imports::read(reader),
+        jobs: jobs::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

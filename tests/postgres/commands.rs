@@ -4,15 +4,13 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::cluster::{database, sql};
-use crate::place::{Place, dump, parser, printed, record};
+use crate::harness::fixture;
+use crate::place::{Place, crawl, dump, parser, printed, record};
 
 /// The bundled catalogue in a new file.
 fn filled() -> Place {
     let place = Place::sqlite();
-    let folder = tempfile::tempdir().unwrap();
-    let env = [("DATABASE_URL", place.url()), ("FETCH_CHARACTERS", "true".to_owned())];
-    let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    printed(parser(folder.path(), &["run", "--mode", "full", "--sandbox"], &env));
+    crawl(&fixture(), &place, &[]);
     place
 }
 

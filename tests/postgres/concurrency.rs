@@ -62,7 +62,9 @@ async fn namesakes_at_once_get_a_slug_each() {
     let servers = [place.catalogue().await, place.catalogue().await];
     let titles: Vec<_> = (1..=24).map(|id| record(id, "Same Name", 1, &[1])).collect();
     let imports = titles.iter().enumerate().map(|(n, title)| servers[n % 2].import(title));
-    join_all(imports).await.into_iter().for_each(|outcome| drop(outcome.unwrap()));
+    for outcome in join_all(imports).await {
+        assert!(matches!(outcome.unwrap(), ImportOutcome::Written { .. }));
+    }
     let slugs: Vec<String> = servers[0]
         .store()
         .read(|session| session.query("SELECT slug FROM series", &[], |row| row.get(0)))

@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
-use parser::sandbox::{Sandbox, SandboxOptions};
 use serde_json::{Value, json};
 
-use crate::harness::{assert_same, generated};
-use crate::place::{Place, dump, parser, printed};
+use crate::harness::{assert_same, but_for_namesakes, fixture, generated};
+use crate::place::{Place, crawl, dump};
 use crate::world::{ANIME, EPISODES, Served, VIDEO, anime, video};
 
 /// The answer without what is another one every time.
@@ -70,6 +69,7 @@ fn script(place: &Place) -> String {
     post(VIDEO, video("1:1", "https://p.test/a", 5));
     post(VIDEO, video("1:1", "https://p.test/a", 7));
     post(VIDEO, video("9:9", "https://p.test/a", 7));
+    post(ANIME, anime("8", "a\0b"));
     post(ANIME, anime("7", &"Long ".repeat(30)));
     let mut queries = vec![String::new()];
     for sort in ["title", "year", "created_at", "updated_at"] {
@@ -86,6 +86,7 @@ fn script(place: &Place) -> String {
         "genre=%D0%BA%D0%BE%D0%BC%D0%B5%D0%B4%D0%B8%D1%8F",
         "genre=Drama&year=2001&sort=year&order=desc",
         "genre=%27%20OR%201=1--",
+        "genre=%00",
         "sort=nonsense",
         "limit=0",
         "year=x",
@@ -93,7 +94,7 @@ fn script(place: &Place) -> String {
         queries.push(format!("?{more}"));
     }
     let mut paths: Vec<_> = queries.into_iter().map(|query| format!("/api/v1/anime{query}")).collect();
-    for slug in ["delta", "bravo", "bravo-1", "none", "elka"] {
+    for slug in ["delta", "bravo", "bravo-1", "none", "elka", "a%00"] {
         paths.extend(["", "/episodes"].map(|rest| format!("/api/v1/anime/{slug}{rest}")));
     }
     paths.extend(["/healthz", "/readyz"].map(str::to_owned));
@@ -113,26 +114,6 @@ fn the_contract_and_its_readers_get_the_same_answers_on_both_engines() {
     assert_same("contract", &expected, &found);
 }
 
-/// `parser run` into this place; its summary.
-fn crawl(sandbox: &Sandbox, place: &Place, args: &[&str]) -> Value {
-    let folder = tempfile::tempdir().unwrap();
-    let (kodik, shikimori, url) = (sandbox.kodik_url(), sandbox.shikimori_url(), place.url());
-    let env = [
-        ("KODIK_BASE_URL", kodik.as_str()),
-        ("SHIKIMORI_BASE_URL", shikimori.as_str()),
-        ("KODIK_API_TOKEN", "any"),
-        ("KODIK_RATE_LIMIT_RPS", "0"),
-        ("SHIKIMORI_RATE_LIMIT_RPS", "0"),
-        ("SHIKIMORI_RATE_LIMIT_RPM", "0"),
-        ("FETCH_CHARACTERS", "true"),
-        ("DATABASE_URL", url.as_str()),
-    ];
-    let mut all = vec!["run", "--mode", "full", "--json"];
-    all.extend_from_slice(args);
-    let printed = printed(parser(folder.path(), &all, &env));
-    serde_json::from_str(printed.lines().last().filter(|_| args.contains(&"--dry-run")).unwrap_or(&printed)).unwrap()
-}
-
 #[test]
 fn a_crawl_makes_the_same_catalogue_on_both_engines() {
     let Some([sqlite, postgres]) = Place::both() else { return };
@@ -148,15 +129,11 @@ fn a_crawl_makes_the_same_catalogue_on_both_engines() {
     assert_eq!(dump(&postgres.url()), found, "a second crawl changes nothing");
 }
 
-fn but_for_namesakes(dump: &str) -> String {
-    crate::harness::but_for_namesakes(dump)
-}
-
 #[test]
 fn a_dry_run_reads_the_server_and_changes_nothing() {
     let Some(database) = crate::cluster::database() else { return };
     let place = Place::Postgres(database);
-    let sandbox = Sandbox::start(&SandboxOptions::default()).unwrap();
+    let sandbox = fixture();
     crawl(&sandbox, &place, &["--dry-run"]);
     let tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
     assert_eq!(crate::cluster::sql(&place.url(), tables), [["0"]], "not even tables are made");

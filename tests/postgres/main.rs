@@ -16,7 +16,6 @@ mod titles;
 #[expect(dead_code, unused_imports, reason = "not all of it is needed here")]
 #[path = "../crawl/harness.rs"]
 mod harness;
-#[expect(dead_code, reason = "not all of it is needed here")]
 #[path = "../crawl/requests.rs"]
 mod requests;
 #[expect(dead_code, reason = "not all of it is needed here")]

@@ -68,12 +68,37 @@ impl Place {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_server_in_mid_import_loses_nothing() {
+    let Some(cluster) = Cluster::start().map(Arc::new) else { return };
+    let database = cluster.database();
+    let control = Arc::clone(&cluster);
+    // `immediate` is what a crash of the server is.
+    loads_all_the_same(&database.url, 2, move || control.control(&["-m", "immediate", "restart"])).await;
+}
+
+#[tokio::test]
+async fn an_encrypted_connection_is_what_the_address_asks_for() {
     let Some(cluster) = Cluster::start() else { return };
     let database = cluster.database();
-    let url = database.url.clone();
-    // `immediate` is what a crash of the server is.
-    loads_all_the_same(&url, 2, move || cluster.control(&["-m", "immediate", "restart"])).await;
-    std::mem::forget(database);
+    let Some(certificate) = cluster.certify() else {
+        println!("skipped: no openssl to make a certificate");
+        return;
+    };
+    let opened = async |options: &str| {
+        let store = Store::open(&Location::Server(server(&format!("{}?{options}", database.url))), 0).await?;
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        store.read(move |session| session.one(sql, &[], |row| row.get::<bool>(0))).await
+    };
+    let root = certificate.display();
+    for (options, encrypted) in [
+        (String::new(), true),
+        ("sslmode=disable".to_owned(), false),
+        ("sslmode=require".to_owned(), true),
+        (format!("sslmode=verify-full&sslrootcert={root}"), true),
+    ] {
+        assert_eq!(opened(&options).await.unwrap(), encrypted, "{options}");
+    }
+    let unknown = opened("sslmode=verify-full").await.unwrap_err();
+    assert!(matches!(unknown.kind, StoreErrorKind::Tls(_)), "nobody has vouched for it: {unknown:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,8 +8,10 @@ use std::time::Duration;
 use parser::backend::Catalogue;
 use parser::load::Embedded;
 use parser::model::*;
+use parser::sandbox::Sandbox;
 use parser::store::sqlite::CrashPoints;
 use parser::store::{Location, Server, Store};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cluster::{self, Database};
@@ -154,4 +156,24 @@ pub(crate) fn record(id: u64, title: &str, episodes: u32, translations: &[i64]) 
 
 pub(crate) fn character(id: u64, name: &str) -> Character {
     Character { id, name: name.to_owned(), russian: None, image: None, role: CharacterRole::Main }
+}
+
+/// `parser run` into this place; its summary.
+pub(crate) fn crawl(sandbox: &Sandbox, place: &Place, args: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let (kodik, shikimori, url) = (sandbox.kodik_url(), sandbox.shikimori_url(), place.url());
+    let env = [
+        ("KODIK_BASE_URL", kodik.as_str()),
+        ("SHIKIMORI_BASE_URL", shikimori.as_str()),
+        ("KODIK_API_TOKEN", "any"),
+        ("KODIK_RATE_LIMIT_RPS", "0"),
+        ("SHIKIMORI_RATE_LIMIT_RPS", "0"),
+        ("SHIKIMORI_RATE_LIMIT_RPM", "0"),
+        ("FETCH_CHARACTERS", "true"),
+        ("DATABASE_URL", url.as_str()),
+    ];
+    let mut all = vec!["run", "--mode", "full", "--json"];
+    all.extend_from_slice(args);
+    let printed = printed(parser(folder.path(), &all, &env));
+    serde_json::from_str(printed.lines().last().filter(|_| args.contains(&"--dry-run")).unwrap_or(&printed)).unwrap()
 }

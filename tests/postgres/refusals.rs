@@ -1,7 +1,9 @@
 //! A server that cannot be used: the command says which, why and what to do, never the password, and exits with 4 or 2.
 
+use parser::store::{Location, Store};
+
 use crate::cluster::{Database, database, sql};
-use crate::place::parser;
+use crate::place::{parser, server};
 
 /// What `parser serve` and `parser run --sandbox` say about this address; both must end with this code.
 fn refused(url: &str, code: i32) -> String {
@@ -70,12 +72,10 @@ fn tls_that_is_required_is_not_given_up() {
     }
 }
 
-#[test]
-fn tables_of_a_newer_version_are_left_alone() {
+#[tokio::test]
+async fn tables_of_a_newer_version_are_left_alone() {
     let Some(database) = database() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let env = [("DATABASE_URL", database.url.as_str())];
-    crate::place::printed(parser(folder.path(), &["run", "--mode", "full", "--sandbox", "--limit", "1"], &env));
+    drop(Store::open(&Location::Server(server(&database.url)), 0).await.unwrap());
     sql(
         &database.url,
         "INSERT INTO refinery_schema_history SELECT 999, 'future', applied_on, '1' FROM refinery_schema_history LIMIT 1",
@@ -84,13 +84,13 @@ fn tables_of_a_newer_version_are_left_alone() {
     assert!(said.contains("schema version 999") && said.contains("hint: use the newer version"), "{said}");
 }
 
-#[test]
-fn tables_that_were_made_otherwise_are_noticed() {
+#[tokio::test]
+async fn tables_that_were_made_otherwise_are_noticed() {
     let Some(database) = database() else { return };
+    drop(Store::open(&Location::Server(server(&database.url)), 0).await.unwrap());
+    sql(&database.url, "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1");
     let folder = tempfile::tempdir().unwrap();
     let env = [("DATABASE_URL", database.url.as_str())];
-    crate::place::printed(parser(folder.path(), &["run", "--mode", "full", "--sandbox", "--limit", "1"], &env));
-    sql(&database.url, "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1");
     let output = parser(folder.path(), &["serve", "--listen", "127.0.0.1:0"], &env);
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
 }

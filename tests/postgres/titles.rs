@@ -97,6 +97,8 @@ async fn every_kind_of_value_comes_back_as_it_was() {
         catalogue.import(&all).await.unwrap();
         let key = catalogue::TitleKey { source_name: "s".to_owned(), source_id: "1".to_owned() };
         let stored = catalogue.store().read(move |session| catalogue::title(session, &key)).await.unwrap().unwrap();
-        assert_eq!(stored.series.series, all.series);
+        let (found, wanted) = (stored.series.series, all.series);
+        assert_eq!((found.title, found.alternative_titles), (wanted.title, wanted.alternative_titles));
+        assert_eq!((found.description, found.signals), (wanted.description, wanted.signals));
     }
 }

@@ -12,6 +12,7 @@ use crate::server::answer::Refusal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Overview,
+    Imports,
     Catalogue,
     Sources,
     /// Not in it.
@@ -21,6 +22,7 @@ pub(super) enum Place {
 /// The navigation: place, address, words.
 const NAVIGATION: &[(Place, &str, &str)] = &[
     (Place::Overview, "/", "Overview"),
+    (Place::Imports, "/imports", "Imports"),
     (Place::Catalogue, "/catalogue", "Catalogue"),
     (Place::Sources, "/sources", "Sources"),
 ];

@@ -12,10 +12,14 @@ mod failure;
 mod filters;
 mod frame;
 mod guard;
+mod imports;
+mod kept;
+mod live;
 mod login;
 mod overview;
 mod paging;
 mod session;
+mod shown;
 mod sources;
 mod throttle;
 mod title;
@@ -29,7 +33,7 @@ use axum::routing::{get, post};
 use super::app::Shared;
 use super::gate;
 use super::token::Token;
-use overview::Counted;
+use kept::Kept;
 use session::Sessions;
 use throttle::Throttle;
 
@@ -38,7 +42,7 @@ use throttle::Throttle;
 pub(super) struct Dashboard {
     sessions: Sessions,
     throttle: Throttle,
-    counted: Counted,
+    kept: Kept,
     options: DashboardOptions,
 }
 
@@ -56,7 +60,7 @@ impl Dashboard {
         Self {
             sessions: Sessions::new(token, options.secure),
             throttle: Throttle::default(),
-            counted: Counted::default(),
+            kept: Kept::default(),
             options,
         }
     }
@@ -68,6 +72,11 @@ pub(super) use guard::lets_in;
 pub(super) fn routes(shared: &Shared) -> Router<Shared> {
     let inside = Router::new()
         .route("/", get(overview::page))
+        .route("/live", get(live::changes))
+        .route("/imports", get(imports::list))
+        .route("/imports/{id}", get(imports::one))
+        .route("/imports/{id}/retry", post(imports::retry))
+        .route("/imports/{id}/cancel", post(imports::cancel))
         .route("/catalogue", get(catalogue::page))
         .route("/catalogue/{slug}", get(title::page))
         .route("/sources", get(sources::page))
