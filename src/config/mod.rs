@@ -4,6 +4,7 @@
 mod database;
 mod fault;
 mod imports;
+mod jobs;
 mod layers;
 mod objects;
 mod reader;
@@ -13,6 +14,7 @@ mod settings;
 pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
 pub use imports::ImportSettings;
+pub use jobs::{JobSchedule, JobSettings};
 pub use layers::{Layers, Origin};
 pub use objects::{ObjectSettings, S3Keys, S3Settings};
 pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};

@@ -9,7 +9,9 @@ use url::Url;
 
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
-use super::{ConfigError, ImportSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, objects};
+use super::{
+    ConfigError, ImportSettings, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, jobs, objects,
+};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub objects: ObjectSettings,
     /// What bounds imports.
     pub imports: ImportSettings,
+    /// The jobs of the backend.
+    pub jobs: JobSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -383,6 +387,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         },
         objects: objects::read(reader),
         imports: imports::read(reader),
+        jobs: jobs::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

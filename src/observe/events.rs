@@ -254,3 +254,33 @@ pub fn import_work_failed(reason: &str) {
     counter!("parser_import_work_failures_total").increment(1);
     warn!(reason, "the import workers cannot work at the moment");
 }
+
+/// A job begins. `job`: `series`, `release`, `character`, `pet`.
+pub fn job_started(job: &'static str) {
+    info!(job, "job started");
+}
+
+/// A job ended.
+pub fn job_ended(job: &'static str, written: u64, unchanged: u64, waiting: u64, failed: u64, error: Option<&str>) {
+    let counts = [("written", written), ("unchanged", unchanged), ("waiting", waiting), ("failed", failed)];
+    for (outcome, count) in counts {
+        counter!("parser_job_records_total", "job" => job, "outcome" => outcome).increment(count);
+    }
+    counter!("parser_job_runs_total", "job" => job, "end" => if error.is_some() { "failed" } else { "finished" })
+        .increment(1);
+    match error {
+        None => info!(job, written, unchanged, waiting, failed, "job ended"),
+        Some(error) => error!(job, written, unchanged, waiting, failed, error, "job failed"),
+    }
+}
+
+/// The store refuses a staged record, which is kept aside.
+pub fn record_parked(kind: &'static str, id: i64, reason: &str) {
+    counter!("parser_staging_parked_total", "kind" => kind).increment(1);
+    warn!(kind, id, reason, "record parked");
+}
+
+/// The schedule of the jobs could not be read; it is tried again soon.
+pub fn schedule_failed(reason: &str) {
+    warn!(reason, "cannot see which jobs are due");
+}

@@ -5,6 +5,7 @@
 //! | `POST /api/v1/internal/import/{anime,episodes,video}` | the token | the existing contract, see `contract` |
 //! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
 //! | `/`, `/catalogue`, `/sources`, … | a session | pages for a browser, see `dashboard` |
+//! | `/api/v1/jobs`, `/api/v1/staging` | the token | see `jobs`, `staging` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
@@ -12,6 +13,7 @@
 mod answer;
 mod app;
 mod auth;
+mod background;
 mod body;
 mod browse;
 mod contract;
@@ -21,12 +23,14 @@ mod docs;
 mod error;
 mod gate;
 mod imports;
+mod jobs;
 mod listen;
 mod negotiate;
 mod openapi;
 mod params;
 mod payload;
 mod probes;
+mod staging;
 mod token;
 mod trace;
 
@@ -37,6 +41,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use crate::backend::imports::{Imports, Limits};
+use crate::backend::jobs::{JobOptions, Jobs};
 use crate::backend::{BackendError, Catalogue};
 use crate::config::{ImportSettings, ObjectSettings};
 use crate::observe::events;
@@ -77,6 +82,8 @@ pub struct Options {
     pub imports: ImportSettings,
     /// Where batches may be fetched from.
     pub objects: ObjectSettings,
+    /// When the jobs run, and how.
+    pub jobs: JobOptions,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// The pages for browsers.
@@ -109,13 +116,15 @@ impl Server {
             idle: request_timeout,
         };
         let imports = Imports::new(Arc::clone(&store), bounds, Some(sources));
+        let jobs = Jobs::new(Arc::clone(&store), options.jobs);
+        jobs.prepare().await?;
         let catalogue = Catalogue::new(store, "");
         catalogue.prepare_search().await?;
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        let parts = app::Parts { catalogue, imports, token, limits, metrics, dashboard };
+        let parts = app::Parts { catalogue, imports, jobs, token, limits, metrics, dashboard };
         Ok(Self { listener, address, state: app::Shared::new(parts), shutdown })
     }
 
@@ -146,7 +155,10 @@ impl Server {
             // Watchers would hold up the end.
             streams.close();
         };
+        state.background.keep_schedule();
         listen::serve(listener, app::router(state.clone()), stop, shutdown).await;
+        // Jobs end after the batch they are at; what they leave is theirs whose lease is next.
+        let _ = tokio::time::timeout(shutdown, state.background.finish()).await;
         folding.abort();
         // Records in work finish, the others are given back.
         stopping.send_replace(true);

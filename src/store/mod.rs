@@ -10,6 +10,7 @@ pub mod copy;
 mod error;
 mod handle;
 pub mod imports;
+pub mod jobs;
 pub mod landing;
 pub mod objects;
 pub mod postgres;
