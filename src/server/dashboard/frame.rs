@@ -13,6 +13,8 @@ use crate::server::answer::Refusal;
 pub(super) enum Place {
     Overview,
     Imports,
+    Jobs,
+    Staging,
     Catalogue,
     Sources,
     /// Not in it.
@@ -23,6 +25,8 @@ pub(super) enum Place {
 const NAVIGATION: &[(Place, &str, &str)] = &[
     (Place::Overview, "/", "Overview"),
     (Place::Imports, "/imports", "Imports"),
+    (Place::Jobs, "/jobs", "Jobs"),
+    (Place::Staging, "/staging", "Staging"),
     (Place::Catalogue, "/catalogue", "Catalogue"),
     (Place::Sources, "/sources", "Sources"),
 ];

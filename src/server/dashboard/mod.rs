@@ -13,6 +13,7 @@ mod filters;
 mod frame;
 mod guard;
 mod imports;
+mod jobs;
 mod kept;
 mod live;
 mod login;
@@ -21,6 +22,7 @@ mod paging;
 mod session;
 mod shown;
 mod sources;
+mod staging;
 mod throttle;
 mod title;
 
@@ -77,6 +79,14 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
         .route("/imports/{id}", get(imports::one))
         .route("/imports/{id}/retry", post(imports::retry))
         .route("/imports/{id}/cancel", post(imports::cancel))
+        .route("/jobs", get(jobs::page))
+        .route("/jobs/{job}/run", post(jobs::run))
+        .route("/staging", get(staging::all))
+        .route("/staging/{kind}", get(staging::rows))
+        .route("/staging/{kind}/requeue", post(staging::requeue_all))
+        .route("/staging/{kind}/{id}", get(staging::row))
+        .route("/staging/{kind}/{id}/requeue", post(staging::requeue))
+        .route("/staging/{kind}/{id}/discard", post(staging::discard))
         .route("/catalogue", get(catalogue::page))
         .route("/catalogue/{slug}", get(title::page))
         .route("/sources", get(sources::page))
