@@ -272,12 +272,7 @@ fn addresses(paths: &[String]) -> Result<Vec<ObjectUrl>, String> {
 }
 
 /// Rejected rows under the file's own columns, ready to be mended and imported; and why, line by line.
-async fn write_rejects(
-    args: &ImportArgs,
-    store: &Store,
-    url: &ObjectUrl,
-    summary: &Summary,
-) -> Result<(), BulkError> {
+async fn write_rejects(args: &ImportArgs, store: &Store, url: &ObjectUrl, summary: &Summary) -> Result<(), BulkError> {
     let (Some(folder), Some(job)) = (&args.rejects, &summary.job) else { return Ok(()) };
     if summary.sums.failed == 0 {
         return Ok(());
@@ -289,7 +284,8 @@ async fn write_rejects(
     std::fs::create_dir_all(folder).map_err(fault)?;
     let (mut rows, mut reasons) = (open(&paths.0)?, open(&paths.1)?);
     if !args.refs {
-        writeln!(rows, "{}", summary.columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",")).map_err(fault)?;
+        writeln!(rows, "{}", summary.columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))
+            .map_err(fault)?;
     }
     let mut after = 0;
     loop {
@@ -336,9 +332,9 @@ fn as_table(printed: &Printed) -> String {
     for (file, outcome) in printed {
         match outcome {
             Ok(Summary { status, sums, reason, .. }) => {
-                let status = reason.as_ref().map_or(status.as_str().to_owned(), |why| format!("{}: {why}", status.as_str()));
-                let numbers =
-                    [sums.total(), sums.inserted, sums.updated, sums.unchanged, sums.duplicates, sums.failed];
+                let status =
+                    reason.as_ref().map_or(status.as_str().to_owned(), |why| format!("{}: {why}", status.as_str()));
+                let numbers = [sums.total(), sums.inserted, sums.updated, sums.unchanged, sums.duplicates, sums.failed];
                 shown.add_row([file.clone(), status].into_iter().chain(numbers.map(table::grouped)));
             }
             Err(_) => {
@@ -371,8 +367,18 @@ impl Progress for Bar {
         }
         self.0.set_position(read);
         let elapsed = self.0.elapsed().as_secs_f64().max(0.001);
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate to look at")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate to look at"
+        )]
         let rate = (sums.total() as f64 / elapsed) as u64;
-        self.0.set_message(format!("{} rows  {}/s  {} failed", table::grouped(sums.total()), table::grouped(rate), sums.failed));
+        self.0.set_message(format!(
+            "{} rows  {}/s  {} failed",
+            table::grouped(sums.total()),
+            table::grouped(rate),
+            sums.failed
+        ));
     }
 }

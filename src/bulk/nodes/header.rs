@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 /// Names of the reference id, most telling first.
-const REFERENCE: &[&str] = &["reference_id", "referenceid", "refid", "ref_id", "ref", "reference", "id", "userid", "user_id"];
+const REFERENCE: &[&str] =
+    &["reference_id", "referenceid", "refid", "ref_id", "ref", "reference", "id", "userid", "user_id"];
 
 /// Names of the group.
 const GROUP: &[&str] = &["group_id", "groupid", "group", "grp_id", "grp"];

@@ -11,8 +11,8 @@ mod write;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::stream::FuturesUnordered;
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -112,16 +112,15 @@ pub async fn import(
     let reading = tokio::spawn(read(object, options.clone(), job.batch, send));
     let mut run = Run { store, options, progress, job, done, columns: Vec::new(), begun, sums: Sums::default() };
     let ended = run.write_all(batches, stop).await;
-    // The reader ends by itself when nobody takes its batches.
+    if !matches!(ended, Ok(Ended::All)) {
+        // It may be waiting for a source that is silent.
+        reading.abort();
+    }
     let read = reading.await.unwrap_or(Ok(()));
     run.close(ended?, read).await
 }
 
-async fn unfinished(
-    store: &Store,
-    options: &Options,
-    source: &str,
-) -> Result<Option<(Job, Vec<u64>)>, StoreError> {
+async fn unfinished(store: &Store, options: &Options, source: &str) -> Result<Option<(Job, Vec<u64>)>, StoreError> {
     let (source, domain, group) = (source.to_owned(), options.domain.clone(), options.group.clone());
     store.read(move |session| nodes::unfinished(session, &source, &domain, group.as_deref())).await
 }

@@ -77,11 +77,7 @@ pub(super) fn failure(line: u64, reference: Option<String>, code: &str, message:
 
 /// Line ends within a value become spaces.
 fn one_line(value: &str) -> String {
-    if value.contains(['\n', '\r']) {
-        value.replace("\r\n", " ").replace(['\n', '\r'], " ")
-    } else {
-        value.to_owned()
-    }
+    if value.contains(['\n', '\r']) { value.replace("\r\n", " ").replace(['\n', '\r'], " ") } else { value.to_owned() }
 }
 
 fn shortened(text: &str) -> String {

@@ -11,8 +11,7 @@ use crate::store::sql::SqlError;
 use crate::store::sqlite::CrashPoints;
 use crate::store::{Store, StoreError};
 
-const POINTS: CrashPoints =
-    CrashPoints { before: "nodes.batch.before_commit", after: "nodes.batch.after_commit" };
+const POINTS: CrashPoints = CrashPoints { before: "nodes.batch.before_commit", after: "nodes.batch.after_commit" };
 
 /// Tries of one batch while the store is busy or away.
 const TRIES: u32 = 5;
@@ -33,9 +32,11 @@ pub(super) async fn write(store: &Store, job: &Arc<Job>, batch: Batch, now: i64)
         match probe(store, job, &part, now).await? {
             None => good.extend(part),
             Some(reason) if part.len() == 1 => {
-                failures.extend(part.into_iter().map(|row| {
-                    failure(row.line, Some(row.reference), "store_refused", reason.clone(), &row.original)
-                }));
+                failures.extend(
+                    part.into_iter().map(|row| {
+                        failure(row.line, Some(row.reference), "store_refused", reason.clone(), &row.original)
+                    }),
+                );
             }
             Some(_) => {
                 let second = part.split_off(part.len() / 2);
@@ -53,9 +54,8 @@ async fn put(store: &Store, job: &Arc<Job>, batch: Arc<Batch>, now: i64) -> Resu
     let mut tries = 1;
     loop {
         let (of_job, of_batch) = (Arc::clone(job), Arc::clone(&batch));
-        let written = store
-            .write(POINTS, move |session| nodes::batch(session, &of_job.id, &of_job.domain, &of_batch, now))
-            .await;
+        let written =
+            store.write(POINTS, move |session| nodes::batch(session, &of_job.id, &of_job.domain, &of_batch, now)).await;
         match written {
             Ok(None) => return Ok(Sums::default()),
             Ok(Some(written)) => {

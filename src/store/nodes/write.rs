@@ -149,10 +149,8 @@ fn one_by_one(
             row.metadata.iter().map(|(key, value)| vec![(&id).into(), key.into(), value.into()]),
         )? > 0;
         if changed {
-            session.execute(
-                "UPDATE nodes SET type = ?2, updated_at = ?3 WHERE id = ?1",
-                values![&id, row.kind, now],
-            )?;
+            session
+                .execute("UPDATE nodes SET type = ?2, updated_at = ?3 WHERE id = ?1", values![&id, row.kind, now])?;
             written.updated += 1;
         } else {
             written.unchanged += 1;
@@ -172,7 +170,8 @@ struct Sent<'a> {
 }
 
 /// The batch as a table, from the one parameter it is sent as.
-const INPUT: &str = "jsonb_to_recordset(CAST(CAST(?1 AS text) AS jsonb)) AS input (i uuid, g uuid, r text, t text, m jsonb)";
+const INPUT: &str =
+    "jsonb_to_recordset(CAST(CAST(?1 AS text) AS jsonb)) AS input (i uuid, g uuid, r text, t text, m jsonb)";
 
 fn as_sets(
     session: &Session<'_>,
