@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::BackendError;
+use super::importer::{self, Context, Processed, Record, Title};
 use super::plan::{Plan, plan};
-use crate::model::{Change, TitleRecord, Writes};
+use crate::model::{Change, Collision, TitleRecord, Writes};
 use crate::store::Store;
 use crate::store::catalogue::{self, Counts, TitleKey};
+use crate::store::sql::SqlError;
 use crate::store::sqlite::CrashPoints;
 
 const POINTS: CrashPoints = CrashPoints { before: "catalogue.before_commit", after: "catalogue.after_commit" };
@@ -45,29 +47,25 @@ impl Catalogue {
 
     /// Brings one title up to date; whole or not at all. When it returns, it is durable.
     pub async fn import(&self, record: &TitleRecord) -> Result<ImportOutcome, BackendError> {
-        let record = record.clone();
-        let fingerprint = record.fingerprint();
-        let key = self.key(&record);
+        let record = Record::of_title(&self.source_name, record.clone());
         let now = jiff::Timestamp::now().as_millisecond();
-        let import = self.store.write(POINTS, move |session| {
-            catalogue::lock_title(session, &key)?;
-            if catalogue::has_fingerprint(session, &key, &fingerprint)? {
-                return Ok(ImportOutcome::Unchanged);
-            }
-            let stored = catalogue::title(session, &key)?;
-            let plan = plan(stored.as_ref(), &record, &fingerprint);
-            let Some(change) = plan.change else { return Ok(ImportOutcome::Unchanged) };
-            catalogue::apply(session, &key, &plan.changes, now)?;
-            Ok(ImportOutcome::Written { change, writes: plan.writes() })
-        });
+        let context = Context { collision: Collision::Upsert, import: None, now };
+        let import =
+            self.store.write(POINTS, move |session| match importer::import_record(session, &record, &context)? {
+                Processed::Written { change, writes } => Ok(ImportOutcome::Written { change, writes }),
+                Processed::Unchanged => Ok(ImportOutcome::Unchanged),
+                // A title waits for nothing; whoever refuses it says why.
+                Processed::Waiting { on } => Err(SqlError::Refused(format!("waits for {on}"))),
+                Processed::Refused { message, .. } => Err(SqlError::Refused(message)),
+            });
         Ok(import.await?)
     }
 
     /// What [`Catalogue::import`] would do now.
     pub async fn plan(&self, record: &TitleRecord) -> Result<Plan, BackendError> {
-        let key = self.key(record);
+        let key = TitleKey { source_name: self.source_name.to_string(), source_id: record.series.id.to_string() };
         let stored = self.store.read(move |session| catalogue::title(session, &key)).await?;
-        Ok(plan(stored.as_ref(), record, &record.fingerprint()))
+        Ok(plan(stored.as_ref(), &Title::of_record(record), &record.fingerprint(), false))
     }
 
     /// Rows of each table.
@@ -78,9 +76,5 @@ impl Catalogue {
     /// The whole catalogue as JSON lines; see [`catalogue::dump`].
     pub async fn dump(&self) -> Result<String, BackendError> {
         Ok(self.store.read(catalogue::dump).await?)
-    }
-
-    fn key(&self, record: &TitleRecord) -> TitleKey {
-        TitleKey { source_name: self.source_name.to_string(), source_id: record.series.id.to_string() }
     }
 }

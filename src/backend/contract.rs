@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 
-use super::{BackendError, Catalogue, names};
+use super::importer::{self, season_of};
+use super::services::names;
+use super::{BackendError, Catalogue};
 use crate::model::{Change, EpisodeClass};
 use crate::observe::events;
 use crate::store::catalogue::{
@@ -23,7 +25,7 @@ const POINTS: CrashPoints =
     CrashPoints { before: "catalogue.part.before_commit", after: "catalogue.part.after_commit" };
 
 /// One episode of an import.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct EpisodePart {
     /// Unique inside the source.
     pub source_episode_id: String,
@@ -36,7 +38,7 @@ pub struct EpisodePart {
 }
 
 /// One video of an import.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct VideoPart {
     /// Which.
     pub key: VideoKey,
@@ -70,8 +72,14 @@ impl Catalogue {
                 let (key, card, slug) = &*part;
                 catalogue::lock_title(session, key)?;
                 let Some(put) = card_put(catalogue::card(session, key)?.as_ref(), card, slug) else { return Ok(None) };
-                catalogue::put_card(session, key, &put, now())?;
-                Ok(Some(if matches!(put, CardPut::Insert { .. }) { Change::Created } else { Change::Updated }))
+                let now = now();
+                let row = catalogue::put_card(session, key, &put, now)?;
+                importer::stage_part(session, key, "card", card, None, now)?;
+                if let CardPut::Update { .. } = put {
+                    return Ok(Some(Change::Updated));
+                }
+                importer::series_arrived(session, key, row, now)?;
+                Ok(Some(Change::Created))
             })
         };
         patiently(import).await
@@ -92,7 +100,12 @@ impl Catalogue {
                 catalogue::lock_title(session, key)?;
                 let Some(known) = catalogue::known_episodes(session, key, ids)? else { return Ok(None) };
                 let (puts, outcome) = episode_puts(&known.episodes, &key.source_id, episodes);
-                catalogue::put_episodes(session, &known, &puts, now())?;
+                if !puts.is_empty() {
+                    let now = now();
+                    let refused = (!outcome.errors.is_empty()).then(|| outcome.errors.join("; "));
+                    catalogue::put_episodes(session, &known, &puts, now)?;
+                    importer::stage_part(session, key, "episodes", episodes, refused.as_deref(), now)?;
+                }
                 Ok(Some(outcome))
             })
         };
@@ -108,7 +121,9 @@ impl Catalogue {
                 session.lock(&format!("video {} {}", video.key.source_episode_id, video.key.url))?;
                 let Some(known) = catalogue::known_video(session, &video.key)? else { return Ok(None) };
                 let Some(put) = video_put(known.video.as_ref(), known.episode, &video) else { return Ok(Some(None)) };
-                catalogue::put_video(session, &known, &put, now())?;
+                let now = now();
+                catalogue::put_video(session, &known, &put, now)?;
+                importer::stage_video(session, &video.key, &*video, now)?;
                 Ok(Some(Some(if put.row.is_some() { Change::Updated } else { Change::Created })))
             })
         };
@@ -217,17 +232,6 @@ fn episode_put(before: Option<&StoredEpisode>, series: &str, new: &EpisodePart) 
     };
     let same = !moved && data.title == before.title && (data.switch == Switch::On) == before.is_active;
     (!same).then_some(Put { row: Some(before.row), data })
-}
-
-/// The season in ids of the form `{series}:s{season}:{number}`; all others are of the first.
-fn season_of(series: &str, id: &str) -> u32 {
-    id.strip_prefix(series)
-        .and_then(|rest| rest.strip_prefix(":s"))
-        .and_then(|rest| rest.split_once(':'))
-        .filter(|(digits, _)| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|(digits, _)| digits.parse().ok())
-        .filter(|season: &u32| *season <= 9_999)
-        .unwrap_or(1)
 }
 
 fn class_of(word: &str) -> EpisodeClass {

@@ -1,8 +1,8 @@
 //! What a series looks like after an import: good data never give way to nothing, or to data of a poorer origin.
 
 use super::plan::FieldChange;
-use crate::model::{Date, MetadataOrigin, Series, SeriesStatus};
-use crate::store::catalogue::{StoredSeries, origin_word};
+use crate::model::{Date, MetadataOrigin, Release, SeriesStatus, TranslationKind};
+use crate::store::catalogue::{SeriesRow, StoredRelease, StoredSeries, origin_word, translation_kind};
 
 /// The series as it shall be and which fields that changes; `None` = it stays as it is.
 ///
@@ -10,19 +10,20 @@ use crate::store::catalogue::{StoredSeries, origin_word};
 /// * A record made from Kodik's own data leaves a row made from Shikimori's alone, as a whole: mixing the two field by
 ///   field would show one title under another's description.
 /// * A value that is missing (or an empty list) leaves the stored one, except for `next_episode_at`, where "none" is
-///   news: the last episode has aired.
+///   news: the last episode has aired. With `replace` every missing value is news.
 pub(super) fn series(
     stored: &StoredSeries,
-    new: &Series,
+    new: &SeriesRow,
     origin: MetadataOrigin,
-) -> Option<(Series, MetadataOrigin, Vec<FieldChange>)> {
+    replace: bool,
+) -> Option<(SeriesRow, MetadataOrigin, Vec<FieldChange>)> {
     let poorer = |origin| origin == MetadataOrigin::MaterialData;
-    if stored.admin_modified || (poorer(origin) && !poorer(stored.origin)) {
+    if stored.admin_modified || (poorer(origin) && !poorer(stored.origin) && !replace) {
         return None;
     }
     let mut merged = stored.series.clone();
     let mut fields = Vec::new();
-    let mut merge = Merge { fields: &mut fields };
+    let mut merge = Merge { fields: &mut fields, replace };
     merge.required("title", &mut merged.title, &new.title);
     merge.list("alternative_titles", &mut merged.alternative_titles, &new.alternative_titles);
     merge.text("description", &mut merged.description, new.description.as_ref());
@@ -39,7 +40,7 @@ pub(super) fn series(
     merge.value("episodes_aired", &mut into.episodes_aired, from.episodes_aired, |n| n.to_string());
     // The table keeps milliseconds.
     let next = from.next_episode_at.and_then(|at| jiff::Timestamp::from_millisecond(at.as_millisecond()).ok());
-    if into.next_episode_at != next && !(next.is_none() && poorer(origin)) {
+    if into.next_episode_at != next && (replace || !(next.is_none() && poorer(origin))) {
         let show = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
         merge.changed("next_episode_at", show(into.next_episode_at), show(next));
         into.next_episode_at = next;
@@ -58,6 +59,25 @@ pub(super) fn series(
     if fields.is_empty() { None } else { Some((merged, origin, fields)) }
 }
 
+/// What a release's own record leaves out stays as it is stored.
+pub(super) fn release(stored: &StoredRelease, new: &mut Release) {
+    if new.translation.title.is_empty() {
+        new.translation.title.clone_from(&stored.title);
+    }
+    let kinds = [TranslationKind::Voice, TranslationKind::Subtitles];
+    if new.translation.kind == TranslationKind::Unknown
+        && let Some(kind) = kinds.into_iter().find(|kind| translation_kind(*kind) == stored.kind)
+    {
+        new.translation.kind = kind;
+    }
+    if new.quality.is_none() {
+        new.quality.clone_from(&stored.quality);
+    }
+    if new.updated_at.is_none() {
+        new.updated_at = stored.source_updated_at.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    }
+}
+
 fn date(date: Date) -> String {
     let Date { year, month, day } = date;
     format!("{year}-{}-{}", month.unwrap_or_default(), day.unwrap_or_default())
@@ -65,6 +85,7 @@ fn date(date: Date) -> String {
 
 struct Merge<'a> {
     fields: &'a mut Vec<FieldChange>,
+    replace: bool,
 }
 
 impl Merge<'_> {
@@ -85,6 +106,11 @@ impl Merge<'_> {
         {
             let old = into.replace(from.clone());
             self.changed(name, old, Some(from.clone()));
+        } else if from.is_none()
+            && self.replace
+            && let Some(old) = into.take()
+        {
+            self.changed(name, Some(old), None);
         }
     }
 
@@ -100,11 +126,16 @@ impl Merge<'_> {
         {
             let old = into.replace(from);
             self.changed(name, old.map(show), Some(show(from)));
+        } else if from.is_none()
+            && self.replace
+            && let Some(old) = into.take()
+        {
+            self.changed(name, Some(show(old)), None);
         }
     }
 
     fn list(&mut self, name: &'static str, into: &mut Vec<String>, from: &[String]) {
-        if !from.is_empty() && into != from {
+        if (self.replace || !from.is_empty()) && into != from {
             let old = std::mem::replace(into, from.to_vec());
             self.changed(name, Some(old.join(", ")), Some(from.join(", ")));
         }

@@ -4,9 +4,15 @@ mod browse;
 pub mod catalogue;
 pub mod contract;
 mod error;
+pub mod importer;
+pub mod imports;
+mod inspect;
+pub mod jobs;
 mod merge;
-pub mod names;
 pub mod plan;
+pub mod schedule;
+pub mod services;
+pub mod staging;
 
 pub use catalogue::{Catalogue, ImportOutcome};
 pub use contract::{EpisodePart, EpisodesOutcome, VideoPart};

@@ -1,18 +1,22 @@
 //! What importing a record would change, decided from what is stored and the record alone. An import applies the plan,
 //! a dry run prints it: they cannot disagree.
 //!
-//! A record is always a complete view of its title, so what is missing from it is gone from the source:
+//! A record that carries releases is a complete view of its title, so what is missing from it is gone from the source
+//! (and a release's own record is a complete view of that release):
 //! - one active video for each (translation, episode); a changed link is a new video, the old one is switched off;
 //! - an episode or release that is gone is switched off together with its videos, never deleted;
 //! - what comes back is switched on again, unless a person switched it off.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use super::{merge, names};
-use crate::model::{Change, Character, Release, TitleRecord, TranslationId, Writes};
+use super::importer::{CastMember, Parts, Title};
+use super::merge;
+use super::services::names;
+use crate::model::{Change, Episode, Release, TranslationId, Video, Writes};
 use crate::store::catalogue::{
-    Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, StoredEpisode, StoredRelease, StoredTitle, StoredVideo,
-    Switch, VideoRow, episode_class, episode_key, translation_kind,
+    Changes, CharacterRow, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, StoredCharacter, StoredEpisode,
+    StoredRelease, StoredTitle, StoredVideo, Switch, VideoRow, episode_class, episode_key, translation_kind,
 };
 
 /// The player's type in the tables and in the contract.
@@ -53,17 +57,16 @@ impl Plan {
     }
 }
 
-/// Compares a record with what is stored of its title.
-pub fn plan(stored: Option<&StoredTitle>, record: &TitleRecord, fingerprint: &str) -> Plan {
-    let mut changes = Changes { fingerprint: fingerprint.to_owned(), ..Changes::default() };
+/// Compares a record with what is stored of its title. `replace`: what the record does not say is emptied.
+pub fn plan(stored: Option<&StoredTitle>, title: &Title, fingerprint: &str, replace: bool) -> Plan {
     let mut fields = Vec::new();
-    changes.series = match stored {
+    let series = match stored {
         None => SeriesPut::Insert {
-            series: Box::new(record.series.clone()),
-            origin: record.origin,
-            slug: names::slug(&record.series),
+            series: Box::new(title.series.clone()),
+            origin: title.origin,
+            slug: names::slug_of(&title.series.title, &title.series.alternative_titles, &title.source_id),
         },
-        Some(stored) => match merge::series(&stored.series, &record.series, record.origin) {
+        Some(stored) => match merge::series(&stored.series, &title.series, title.origin, replace) {
             Some((series, origin, differing)) => {
                 fields = differing;
                 SeriesPut::Update { row: stored.series.row, series: Box::new(series), origin }
@@ -71,15 +74,13 @@ pub fn plan(stored: Option<&StoredTitle>, record: &TitleRecord, fingerprint: &st
             None => SeriesPut::Keep { row: stored.series.row },
         },
     };
-    let mut plan = Plan { change: None, fields, episodes_added: 0, videos_added: 0, changes };
-    let stored_episodes = stored.map_or(&[][..], |stored| &stored.episodes);
-    let stored_releases = stored.map_or(&[][..], |stored| &stored.releases);
-    let stored_videos = stored.map_or(&[][..], |stored| &stored.videos);
-    let episodes = plan.episodes(stored_episodes, record);
-    let releases = plan.releases(stored_releases, &record.releases);
-    plan.videos(stored_videos, record, &episodes, &releases);
-    if let Some(characters) = &record.characters {
-        plan.characters(stored, characters);
+    let mut plan = Plan::of(series, fingerprint, fields);
+    if let Some(parts) = &title.parts {
+        let none = StoredParts::default();
+        plan.parts(stored.map_or(none, StoredParts::all), parts, Scope::Title);
+    }
+    if let Some(cast) = &title.cast {
+        plan.characters(stored, cast);
     }
     plan.change = match stored {
         None => Some(Change::Created),
@@ -89,12 +90,73 @@ pub fn plan(stored: Option<&StoredTitle>, record: &TitleRecord, fingerprint: &st
     plan
 }
 
+/// Compares a release's own record with what is stored of its title. Other releases stay as they are. The title's
+/// fingerprint is reset: it is not what its last whole record said.
+pub fn release(stored: &StoredTitle, parts: &Parts, replace: bool) -> Plan {
+    let mut plan = Plan::of(SeriesPut::Keep { row: stored.series.row }, "", Vec::new());
+    let mut parts = parts.clone();
+    for release in &mut parts.releases {
+        let before = stored.releases.iter().find(|before| before.translation_id == release.translation.id.0);
+        if let Some(before) = before.filter(|_| !replace) {
+            merge::release(before, release);
+        }
+        if release.translation.title.is_empty() {
+            release.translation.title = release.translation.id.to_string();
+        }
+    }
+    let parts = &parts;
+    plan.parts(StoredParts::all(stored), parts, Scope::Release);
+    if !plan.changes.is_empty() {
+        let known =
+            |release: &Release| stored.releases.iter().any(|before| before.translation_id == release.translation.id.0);
+        plan.change = Some(if parts.releases.iter().all(known) { Change::Updated } else { Change::Created });
+    }
+    plan
+}
+
+/// What a record is a complete view of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Title,
+    Release,
+}
+
+/// What is stored below a series.
+#[derive(Debug, Clone, Copy, Default)]
+struct StoredParts<'s> {
+    episodes: &'s [StoredEpisode],
+    releases: &'s [StoredRelease],
+    videos: &'s [StoredVideo],
+}
+
+impl<'s> StoredParts<'s> {
+    fn all(stored: &'s StoredTitle) -> Self {
+        Self { episodes: &stored.episodes, releases: &stored.releases, videos: &stored.videos }
+    }
+}
+
 impl Plan {
-    fn episodes<'r>(&mut self, stored: &[StoredEpisode], record: &'r TitleRecord) -> HashMap<&'r str, RowRef> {
+    fn of(series: SeriesPut, fingerprint: &str, fields: Vec<FieldChange>) -> Self {
+        let changes = Changes { series, fingerprint: fingerprint.to_owned(), ..Changes::default() };
+        Self { change: None, fields, episodes_added: 0, videos_added: 0, changes }
+    }
+
+    fn parts(&mut self, stored: StoredParts<'_>, parts: &Parts, scope: Scope) {
+        let episodes = self.episodes(stored.episodes, &parts.episodes, scope);
+        let releases = self.releases(stored.releases, &parts.releases, scope);
+        self.videos(stored, &parts.videos, &episodes, &releases, scope);
+    }
+
+    fn episodes<'r>(
+        &mut self,
+        stored: &[StoredEpisode],
+        episodes: &'r [Episode],
+        scope: Scope,
+    ) -> HashMap<&'r str, RowRef> {
         let mut old: HashMap<&str, &StoredEpisode> =
             stored.iter().map(|episode| (episode.source_episode_id.as_str(), episode)).collect();
-        let mut rows = HashMap::with_capacity(record.episodes.len());
-        for episode in &record.episodes {
+        let mut rows = HashMap::with_capacity(episodes.len());
+        for episode in episodes {
             let id = episode.id.0.as_str();
             if rows.contains_key(id) {
                 continue;
@@ -127,12 +189,20 @@ impl Plan {
                 },
             );
         }
-        let gone = stored.iter().filter(|episode| episode.is_active && old.contains_key(&*episode.source_episode_id));
-        self.changes.episodes_off = gone.map(|episode| episode.row).collect();
+        if scope == Scope::Title {
+            let gone =
+                stored.iter().filter(|episode| episode.is_active && old.contains_key(&*episode.source_episode_id));
+            self.changes.episodes_off = gone.map(|episode| episode.row).collect();
+        }
         rows
     }
 
-    fn releases(&mut self, stored: &[StoredRelease], releases: &[Release]) -> HashMap<TranslationId, RowRef> {
+    fn releases(
+        &mut self,
+        stored: &[StoredRelease],
+        releases: &[Release],
+        scope: Scope,
+    ) -> HashMap<TranslationId, RowRef> {
         let mut old: HashMap<i64, &StoredRelease> =
             stored.iter().map(|release| (release.translation_id, release)).collect();
         let mut rows = HashMap::with_capacity(releases.len());
@@ -153,26 +223,30 @@ impl Plan {
             };
             rows.insert(id, reference);
         }
-        let gone = stored.iter().filter(|release| release.is_active && old.contains_key(&release.translation_id));
-        self.changes.releases_off = gone.map(|release| release.row).collect();
+        if scope == Scope::Title {
+            let gone = stored.iter().filter(|release| release.is_active && old.contains_key(&release.translation_id));
+            self.changes.releases_off = gone.map(|release| release.row).collect();
+        }
         rows
     }
 
     fn videos(
         &mut self,
-        stored: &[StoredVideo],
-        record: &TitleRecord,
+        stored: StoredParts<'_>,
+        videos: &[Video],
         episodes: &HashMap<&str, RowRef>,
         releases: &HashMap<TranslationId, RowRef>,
+        scope: Scope,
     ) {
         let mut old: HashMap<(i64, &str), &StoredVideo> = stored
+            .videos
             .iter()
             .filter(|video| video.player_source == PLAYER_SOURCE)
             .map(|video| ((video.episode_row, video.url.as_str()), video))
             .collect();
         // Two translations may share one link; the first (the preferred one) has it.
-        let mut seen = HashSet::with_capacity(record.videos.len());
-        for video in &record.videos {
+        let mut seen = HashSet::with_capacity(videos.len());
+        for video in videos {
             let Some(&episode) = episodes.get(video.episode_id.0.as_str()) else { continue };
             if !seen.insert((video.episode_id.0.as_str(), video.url.as_str())) {
                 continue;
@@ -192,6 +266,7 @@ impl Plan {
             };
             match before {
                 Some(before) if same_video(before, &data) => {}
+                Some(before) if scope == Scope::Release && belongs_to_better(before, &data, video, stored) => {}
                 Some(before) => {
                     self.videos_added += usize::from(!before.is_active && data.switch == Switch::On);
                     self.changes.videos.push(Put { row: Some(before.row), data });
@@ -202,35 +277,79 @@ impl Plan {
                 }
             }
         }
-        let mut gone: Vec<i64> = old.values().filter(|video| video.is_active).map(|video| video.row).collect();
+        let own: HashSet<i64> = releases.values().filter_map(|release| stored_row(*release)).collect();
+        let lost = |video: &&StoredVideo| match scope {
+            Scope::Title => video.is_active,
+            Scope::Release => video.is_active && video.release_row.is_some_and(|release| own.contains(&release)),
+        };
+        let mut gone: Vec<i64> = old.into_values().filter(lost).map(|video| video.row).collect();
         gone.sort_unstable();
         self.changes.videos_off = gone;
     }
 
-    fn characters(&mut self, stored: Option<&StoredTitle>, characters: &[Character]) {
+    fn characters(&mut self, stored: Option<&StoredTitle>, cast: &[CastMember]) {
         let known = stored.map_or(&[][..], |stored| &stored.characters);
-        let mut old: HashMap<u64, _> = known.iter().map(|character| (character.source_id, character)).collect();
-        let mut seen = HashSet::with_capacity(characters.len());
-        for character in characters {
-            if !seen.insert(character.id) {
+        let mut old: HashMap<&str, _> =
+            known.iter().map(|character| (character.source_id.as_str(), character)).collect();
+        let mut seen = HashSet::with_capacity(cast.len());
+        for member in cast {
+            if !seen.insert(member.id.as_str()) {
                 continue;
             }
-            let before = old.remove(&character.id);
-            let same = before.is_some_and(|before| {
-                before.name == character.name
-                    && (character.russian.is_none() || before.russian == character.russian)
-                    && (character.image.is_none() || before.image == character.image)
-            });
-            if !same {
-                self.changes.characters.push(character.clone());
+            let before = old.remove(member.id.as_str());
+            if let Some(name) = &member.name
+                && !before.is_some_and(|before| says_nothing_new(before, name, member))
+            {
+                self.changes.characters.push(CharacterRow {
+                    source_id: member.id.clone(),
+                    name: name.clone(),
+                    russian: member.russian.clone(),
+                    image: member.image.clone(),
+                });
             }
-            if before.and_then(|before| before.role) != Some(character.role) {
-                self.changes.character_links.push((character.id, character.role));
+            if before.and_then(|before| before.role) != Some(member.role) {
+                self.changes.character_links.push((member.id.clone(), member.role));
             }
         }
-        let mut gone: Vec<u64> = old.into_keys().collect();
+        // Two imports that write the same characters do it in the same order.
+        self.changes.characters.sort_by(|a, b| a.source_id.cmp(&b.source_id));
+        let gone = old.into_values().filter(|character| character.role.is_some());
+        let mut gone: Vec<String> = gone.map(|character| character.source_id.clone()).collect();
         gone.sort_unstable();
         self.changes.characters_unlinked = gone;
+    }
+}
+
+/// A series fills the gaps of a character that has told of itself, and leaves alone what a person edited.
+fn says_nothing_new(before: &StoredCharacter, name: &str, member: &CastMember) -> bool {
+    let same = |new: Option<&String>, old: Option<&String>| match new {
+        None => true,
+        Some(_) if before.described => old.is_some(),
+        Some(new) => old == Some(new),
+    };
+    before.admin_modified
+        || ((before.described || before.name == name)
+            && same(member.russian.as_ref(), before.russian.as_ref())
+            && same(member.image.as_ref(), before.image.as_ref()))
+}
+
+/// A link that two releases share stays with the preferred one, whichever came first.
+fn belongs_to_better(before: &StoredVideo, new: &VideoRow, video: &Video, stored: StoredParts<'_>) -> bool {
+    let rank = |priority: i32, translation: i64| (priority, Reverse(translation));
+    let owner = stored
+        .releases
+        .iter()
+        .find(|release| release.is_active && before.is_active && Some(release.row) == before.release_row);
+    owner.is_some_and(|owner| {
+        new.release.and_then(stored_row) != Some(owner.row)
+            && rank(before.priority, owner.translation_id) > rank(video.priority, video.translation_id.0)
+    })
+}
+
+fn stored_row(reference: RowRef) -> Option<i64> {
+    match reference {
+        RowRef::Stored(row) => Some(row),
+        RowRef::New(_) => None,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod admin;
 mod atomic_file;
 pub mod entry;
 pub mod error;
+pub mod health;
 mod ledger;
 mod line;
 pub mod lock;
@@ -28,6 +29,7 @@ use crate::model::SeriesId;
 
 pub use entry::{Airing, Entry, Fingerprint, LedgerEntry, Reason, Status};
 pub use error::StateError;
+pub use health::{Health, ServiceHealth};
 pub use line::from_hex as fingerprint_from_hex;
 pub use lock::{Holder, LockProbe, LockStatus, StateLock};
 pub use notice::Notice;

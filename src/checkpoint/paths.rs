@@ -18,6 +18,8 @@ pub struct StatePaths {
     pub sent: PathBuf,
     /// The embedded catalogue.
     pub catalog: PathBuf,
+    /// How the services fared in the newest run.
+    pub health: PathBuf,
     /// The folder of all of them.
     pub dir: PathBuf,
 }
@@ -29,7 +31,7 @@ impl StatePaths {
     /// Finds the files that belong to `state_path`; a relative one counts from `cwd`.
     ///
     /// - An existing folder, or a path that ends in `/`, or one without `.json` that does not exist yet, is a folder:
-    ///   `checkpoint.json`, `ledger.jsonl`, `lock`, `landing.db` and `catalog.db` are in it.
+    ///   `checkpoint.json`, `ledger.jsonl`, `lock`, `landing.db`, `catalog.db` and `health.json` are in it.
     /// - An existing file, or any path ending in `.json`, is the checkpoint; the others are beside it and carry its
     ///   stem: `foo.json` has `foo.ledger.jsonl`, `foo.lock`, `foo.landing.db`, `foo.catalog.db`.
     ///   A file named `checkpoint.json` means its folder, so that both ways of naming one state find the same files.
@@ -62,6 +64,7 @@ impl StatePaths {
             landing: named("landing.db"),
             sent: named("sent.db"),
             catalog: named("catalog.db"),
+            health: named("health.json"),
             dir,
         }
     }
@@ -120,6 +123,7 @@ mod tests {
         assert_eq!(folder.lock, at("state/lock"));
         assert_eq!(folder.landing, at("state/landing.db"));
         assert_eq!(folder.catalog, at("state/catalog.db"));
+        assert_eq!(folder.health, at("state/health.json"));
         assert_eq!(folder.rejects(), at("state/ledger.jsonl.rejects"));
         for same in ["state", "state/", "state/checkpoint.json", "././state/."] {
             assert_eq!(resolve(same, cwd.path()), folder, "{same}");

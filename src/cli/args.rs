@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::copy::CopyArgs;
+use super::dump::DumpArgs;
 use super::healthcheck::HealthcheckArgs;
 use super::import::ImportArgs;
+use super::process::ProcessArgs;
 use super::sandbox::SandboxArgs;
 use super::serve::ServeArgs;
+use super::staging::StagingCommand;
 use super::state::StateCommand;
 use super::{exit, version};
 
@@ -49,12 +53,24 @@ pub enum Command {
     /// Check settings, state and every service; say what is wrong and how to mend it.
     #[command(after_help = exit::HELP)]
     Diagnose(DiagnoseArgs),
-    /// Serve the import API and the catalogue, on the embedded SQLite file.
+    /// Serve the import API and the catalogue, from the embedded SQLite file or from PostgreSQL.
     #[command(after_help = exit::HELP)]
     Serve(ServeArgs),
     /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
     #[command(after_help = super::import::HELP)]
     Import(ImportArgs),
+    /// Print the catalogue as JSON lines in a fixed order, without row ids and times: equal output = equal catalogue.
+    #[command(after_help = exit::HELP)]
+    Dump(DumpArgs),
+    /// Copy everything that is stored from one database to another, for example from SQLite to PostgreSQL.
+    #[command(after_help = exit::HELP)]
+    Copy(CopyArgs),
+    /// Bring staged records into the catalogue now.
+    #[command(after_help = exit::HELP)]
+    Process(ProcessArgs),
+    /// Look at staged records, queue refused ones again, throw some away.
+    #[command(subcommand)]
+    Staging(StagingCommand),
     /// Ask a running server whether it is ready; exit 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.

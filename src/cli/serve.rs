@@ -1,4 +1,4 @@
-//! `parser serve`: the import API on the embedded catalogue, until SIGINT or SIGTERM.
+//! `parser serve`: the import API on the catalogue, until SIGINT or SIGTERM.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::server::{self, Obtained, Server, Token};
 
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{bars, complain, messages};
+use super::{bars, complain, messages, place};
 
 /// `parser serve`.
 #[derive(Debug, Args)]
@@ -58,16 +58,28 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
             return Exit::Usage;
         }
     };
+    let jobs = match super::backend::job_options(&settings.jobs) {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            messages::error(&error.to_string(), None);
+            return Exit::Usage;
+        }
+    };
     let options = server::Options {
         listen: settings.server.listen,
         token: Token::new(obtained.secret()),
-        catalog: paths.catalog.clone(),
+        catalog: place::catalogue(&settings.database, &paths),
         max_body: settings.server.max_body,
         request_timeout: settings.server.request_timeout,
         max_requests: settings.server.max_requests,
         max_requests_per_token: settings.server.max_requests_per_token,
+        idle_timeout: settings.server.idle_timeout,
         shutdown: settings.server.shutdown,
+        imports: settings.imports.clone(),
+        objects: settings.objects.clone(),
+        jobs,
         metrics: Metrics::install(),
+        dashboard: server::DashboardOptions { secure: settings.server.https, health: paths.health.clone() },
     };
     runtime.block_on(async {
         // Taken over before anything is announced: from then on a signal is a clean end.

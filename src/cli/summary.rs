@@ -7,10 +7,11 @@ use crate::config::Settings;
 use crate::crawl::{End, Summary};
 use crate::load::{Action, Preview};
 use crate::observe::Redactor;
+use crate::store::Location;
 
 use super::args::{ModeArg, RunArgs};
-use super::messages;
 use super::table::{grouped, plain};
+use super::{messages, place};
 
 /// More lines of drift than this are counted, not listed.
 const DRIFT_LINES: usize = 10;
@@ -151,6 +152,8 @@ fn drift(summary: &Summary, text: &mut String) {
 fn next_step(args: &RunArgs, settings: &Settings, paths: &StatePaths, text: &mut String) {
     if let Some(backend) = &settings.backend {
         let _ = writeln!(text, "loaded into {}", backend.base_url);
+    } else if let Location::Server(_) = place::catalogue(&settings.database, paths) {
+        let _ = writeln!(text, "loaded into the PostgreSQL database of DATABASE_URL");
     } else {
         let _ = writeln!(text, "catalogue: {}", paths.catalog.display());
         let _ = writeln!(

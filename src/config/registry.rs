@@ -81,16 +81,23 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "Backend that receives the catalogue. Empty = the embedded one (see `DATABASE_URL`).",
     ),
+    setting(
+        Services,
+        "BACKEND_API",
+        "auto",
+        "How that backend is spoken to: `batch` (a title is one request), `contract` (one for each part of it), `auto` \
+         (it is asked).",
+    ),
     secret(
         Services,
         "INTERNAL_TOKEN",
         "The backend's `X-Internal-Token`. Required with `BACKEND_BASE_URL`; `parser serve` makes one if it is empty.",
     ),
-    setting(
+    secret(
         Services,
         "DATABASE_URL",
-        "",
-        "Embedded catalogue, `sqlite:PATH`. Empty = `catalog.db` in the state folder.",
+        "Where the catalogue is kept: `sqlite:PATH`, or `postgres://user:password@host:5432/database?sslmode=…` \
+         (PostgreSQL 15 or newer). Empty = `catalog.db` in the state folder.",
     ),
     setting(Services, "SOURCE_NAME", "kodik-shikimori", "`source_name` of every record."),
     setting(
@@ -140,6 +147,20 @@ pub static SETTINGS: &[Setting] = &[
         "MAX_CONSECUTIVE_ERRORS",
         "10",
         "Batches of 50 titles in a row without one success after which the run stops.",
+    ),
+    setting(
+        Limits,
+        "DATABASE_CONNECTIONS",
+        "8",
+        "Connections to PostgreSQL: as many changes and questions run at once.",
+    ),
+    setting(Limits, "DATABASE_CONNECT_TIMEOUT_SECONDS", "5", "One attempt to connect to PostgreSQL."),
+    setting(Limits, "DATABASE_STATEMENT_TIMEOUT_SECONDS", "30", "One statement on PostgreSQL."),
+    setting(
+        Limits,
+        "DATABASE_WAIT_SECONDS",
+        "10",
+        "How long a change waits for a free connection to PostgreSQL, and for a lost server to come back.",
     ),
     setting(Data, "KODIK_TYPES", "anime,anime-serial", "Material types that are listed."),
     setting(
@@ -205,9 +226,22 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Server,
+        "SERVER_IDLE_TIMEOUT_SECONDS",
+        "60",
+        "How long a client may take for the head of its next request, and for the next bytes of an answer.",
+    ),
+    setting(
+        Server,
         "SERVER_SHUTDOWN_SECONDS",
         "10",
         "How long requests in flight may take to finish after SIGINT or SIGTERM.",
+    ),
+    setting(
+        Server,
+        "PUBLIC_URL",
+        "",
+        "Where browsers reach `parser serve` if a proxy stands before it. With `https://…` the dashboard's cookies are for \
+         https only; what a proxy says in `X-Forwarded-*` is never believed.",
     ),
     setting(
         Objects,
@@ -235,6 +269,30 @@ pub static SETTINGS: &[Setting] = &[
         "Largest object that a `storage_url` may lead to, as it is kept.",
     ),
     setting(Objects, "IMPORT_MAX_LINE_MIB", "10", "Longest line; a longer one fails alone."),
+    setting(
+        Objects,
+        "IMPORT_MAX_BATCH_MIB",
+        "1024",
+        "Largest batch that comes with its request, as JSON lines. (A JSON array is bounded like a line.)",
+    ),
+    setting(
+        Objects,
+        "IMPORT_WORKERS",
+        "0",
+        "Records that are worked on at once. 0 = what suits the database (64 for SQLite, 8 for PostgreSQL).",
+    ),
+    setting(
+        Objects,
+        "IMPORT_ATTEMPTS",
+        "8",
+        "Attempts of a record while the database is busy or away, before it fails with the reason.",
+    ),
+    setting(
+        Objects,
+        "IMPORT_LEASE_SECONDS",
+        "30",
+        "How long a record that a server works on is left alone by others when that server has died.",
+    ),
     setting(Objects, "IMPORT_READ_TIMEOUT_SECONDS", "30", "Wait for an answer, and for each next piece of it."),
     setting(
         Objects,
@@ -265,6 +323,28 @@ pub static SETTINGS: &[Setting] = &[
     secret(Objects, "S3_SECRET_ACCESS_KEY", "Its secret. Empty = `AWS_SECRET_ACCESS_KEY`, else that of the profile."),
     secret(Objects, "S3_SESSION_TOKEN", "Token of temporary keys. Empty = `AWS_SESSION_TOKEN`."),
     setting(Objects, "S3_PROFILE", "", "Profile whose keys are used. Empty = `AWS_PROFILE`, else `default`."),
+    setting(
+        Server,
+        "JOB_CHARACTER_CRON",
+        "10 2 * * *",
+        "When staged characters are brought into the catalogue: minute, hour, day of month, month, day of week; `off` = \
+         only when asked for.",
+    ),
+    setting(Server, "JOB_PET_CRON", "20 2 * * *", "The same for pets."),
+    setting(Server, "JOB_SERIES_CRON", "30 2 * * *", "The same for series."),
+    setting(Server, "JOB_RELEASE_CRON", "40 2 * * *", "The same for releases."),
+    setting(Server, "JOBS_ZONE", "UTC", "Time zone of these four (`Europe/Berlin`)."),
+    setting(Server, "JOB_CHARACTER_ZONE", "", "Time zone of one of them. Empty = `JOBS_ZONE`."),
+    setting(Server, "JOB_PET_ZONE", "", "The same for pets."),
+    setting(Server, "JOB_SERIES_ZONE", "", "The same for series."),
+    setting(Server, "JOB_RELEASE_ZONE", "", "The same for releases."),
+    setting(Server, "JOB_BATCH", "10", "Staged records of a job that are processed at once."),
+    setting(
+        Server,
+        "JOB_LEASE_SECONDS",
+        "60",
+        "After so long without a sign of life of its process, others take over a job and what it has claimed.",
+    ),
 ];
 
 /// The text of `.env.example`.

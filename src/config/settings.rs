@@ -7,8 +7,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
-use super::{ConfigError, Layers, ObjectSettings, Origin, SETTINGS, objects};
+use super::{
+    ConfigError, ImportSettings, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, jobs, objects,
+};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -37,12 +40,18 @@ pub struct Settings {
     pub load_hidden_titles: bool,
     /// Where the state is.
     pub state: StateSettings,
+    /// Where the backend's tables are.
+    pub database: DatabaseSettings,
     /// Reports and logs.
     pub output: OutputSettings,
     /// `parser serve`.
     pub server: ServerSettings,
     /// Files and buckets that imports read.
     pub objects: ObjectSettings,
+    /// What bounds imports.
+    pub imports: ImportSettings,
+    /// The jobs of the backend.
+    pub jobs: JobSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -89,6 +98,17 @@ pub struct BackendSettings {
     pub token: SecretString,
     /// Requests per second; `None` = unlimited.
     pub rate: Option<f64>,
+    /// How it is spoken to; `None` = it is asked.
+    pub api: Option<BackendApi>,
+}
+
+/// How a backend is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendApi {
+    /// By imports.
+    Batch,
+    /// By the existing contract.
+    Contract,
 }
 
 /// HTTP behaviour shared by all services.
@@ -149,8 +169,6 @@ pub struct StateSettings {
     pub path: PathBuf,
     /// `LANDING_PATH`.
     pub landing: Option<PathBuf>,
-    /// The path of `DATABASE_URL`.
-    pub catalog: Option<PathBuf>,
 }
 
 /// Reports and logs.
@@ -181,8 +199,12 @@ pub struct ServerSettings {
     pub max_requests: usize,
     /// Those of one token.
     pub max_requests_per_token: usize,
+    /// A request's head, and a pause in taking an answer.
+    pub idle_timeout: Duration,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
+    /// Browsers reach it by https.
+    pub https: bool,
 }
 
 /// Log format.
@@ -242,7 +264,8 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned().collect()
+        let tokens = self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned();
+        tokens.chain(self.database.place.iter().flat_map(DatabasePlace::secrets)).collect()
     }
 }
 
@@ -284,8 +307,10 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
     let backend_url = reader.url("BACKEND_BASE_URL");
     let internal_token = reader.secret("INTERNAL_TOKEN");
     let backend_rate = unlimited(reader.rate("BACKEND_RATE_LIMIT_RPS").unwrap_or(0.0));
+    let apis = [("auto", None), ("batch", Some(BackendApi::Batch)), ("contract", Some(BackendApi::Contract))];
+    let api = reader.choice("BACKEND_API", &apis).flatten();
     let backend = match (backend_url, internal_token.clone()) {
-        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate }),
+        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate, api }),
         (Some(_), None) => {
             let hint = Some("it must equal the backend's own INTERNAL_TOKEN");
             reader.fault("INTERNAL_TOKEN", "is not set, but BACKEND_BASE_URL is", hint);
@@ -299,15 +324,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         reader.fault("USER_AGENT", "holds characters that a header cannot carry", Some("plain ASCII, one line"));
     }
 
-    let catalog = reader.text("DATABASE_URL").and_then(|text| match text.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() && !path.contains(":memory:") => {
-            Some(PathBuf::from(path.trim_start_matches("//")))
-        }
-        _ => {
-            reader.fault("DATABASE_URL", "is not `sqlite:PATH`", Some("for example `sqlite:state/catalog.db`"));
-            None
-        }
-    });
+    let database = super::database::read(reader);
 
     let title_languages = reader.list("TITLE_LANGUAGES");
     for language in &title_languages {
@@ -362,8 +379,8 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         state: StateSettings {
             path: PathBuf::from(reader.text("STATE_PATH")?),
             landing: reader.text("LANDING_PATH").map(PathBuf::from),
-            catalog,
         },
+        database,
         output: OutputSettings {
             report: reader.text("REPORT_PATH").map(PathBuf::from),
             metrics_file: reader.text("METRICS_FILE").map(PathBuf::from),
@@ -380,9 +397,13 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
             max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
                 .unwrap_or(1),
+            idle_timeout: reader.seconds("SERVER_IDLE_TIMEOUT_SECONDS"),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
+            https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },
         objects: objects::read(reader),
+        imports: imports::read(reader),
+        jobs: jobs::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

@@ -66,6 +66,13 @@ impl Crawl<'_> {
         summary.services =
             self.services.iter().map(|service| ServiceLine::new(service.name(), &service.stats())).collect();
         self.loader.close().await;
+        if !self.options.dry_run && run.is_some() {
+            let health = summary.health(Timestamp::now());
+            // The run's own end counts; that nobody can look it up later is no reason to fail it.
+            if let Err(error) = health.write(self.checkpoint.paths()) {
+                events::health_not_kept(&crate::error::chain(&error));
+            }
+        }
         if let Some(report) = self.report.take() {
             let report = report.into_inner();
             let path = report.path().to_owned();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::checkpoint::{Counters, RunMode, RunState};
+use crate::checkpoint::{Counters, Health, RunMode, RunState, ServiceHealth};
 use crate::error::Fault as _;
 use crate::extract::DriftEntry;
 use crate::http::Stats;
@@ -63,6 +63,14 @@ impl End {
             Self::Failed(_) => "failed",
         }
     }
+
+    /// What went wrong, and what to do about it.
+    fn words(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Self::Failed(error) => (Some(crate::error::chain(error)), error.hint().map(std::borrow::Cow::into_owned)),
+            _ => (None, None),
+        }
+    }
 }
 
 /// A failed title.
@@ -90,6 +98,8 @@ pub struct ServiceLine {
     pub requests: u64,
     /// Of them, retries.
     pub retries: u64,
+    /// Of them, those that brought no usable answer.
+    pub failed: u64,
     /// 429 answers.
     pub throttled: u64,
     /// Times the circuit breaker opened.
@@ -107,6 +117,7 @@ impl ServiceLine {
             service,
             requests: stats.requests,
             retries: stats.retries,
+            failed: stats.failed,
             throttled: stats.throttled,
             breaker_opened: stats.breaker_opened,
             waited_seconds: stats.waited.as_secs_f64(),
@@ -119,6 +130,33 @@ impl Summary {
     /// Titles that failed in the whole run, or what could not become a title at all.
     pub fn failed(&self) -> u64 {
         self.whole_run.failed.max(self.titles.failed)
+    }
+
+    /// The same for whoever looks at the state later.
+    pub(super) fn health(&self, now: Timestamp) -> Health {
+        let (error, hint) = self.end.words();
+        let service = |line: &ServiceLine| ServiceHealth {
+            service: line.service.to_owned(),
+            requests: line.requests,
+            retries: line.retries,
+            failed: line.failed,
+            throttled: line.throttled,
+            breaker_opened: line.breaker_opened,
+            waited_seconds: line.waited_seconds,
+            on_wire_seconds: line.on_wire_seconds,
+        };
+        Health {
+            run: self.run.clone(),
+            mode: self.mode,
+            started_at: self.started_at,
+            ended_at: now,
+            end: self.end.as_str().to_owned(),
+            error,
+            hint,
+            titles: self.whole_run,
+            target: self.target.clone(),
+            services: self.services.iter().map(service).collect(),
+        }
     }
 
     pub(super) fn new(run: Option<&RunState>, end: End, titles: Tally, elapsed: Duration) -> Self {
@@ -148,9 +186,6 @@ fn end<S: Serializer>(end: &End, serializer: S) -> Result<S::Ok, S::Error> {
         #[serde(skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
     }
-    let (error, hint) = match end {
-        End::Failed(error) => (Some(crate::error::chain(error)), error.hint().map(std::borrow::Cow::into_owned)),
-        _ => (None, None),
-    };
+    let (error, hint) = end.words();
     Line { state: end.as_str(), error, hint }.serialize(serializer)
 }

@@ -10,6 +10,8 @@ pub struct Stats {
     pub requests: u64,
     /// Of them, retries.
     pub retries: u64,
+    /// Of them, those that brought no usable answer: no connection, a timeout, an error of the service.
+    pub failed: u64,
     /// 429 answers.
     pub throttled: u64,
     /// Times the breaker opened.

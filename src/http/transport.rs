@@ -77,7 +77,15 @@ impl Transport {
             Err(Failure::Final(error)) => events::request_failed(name, endpoint, &error.to_string(), took),
             Err(_) => {}
         }
-        match result? {
+        let judged = result.and_then(|arrived| self.judge(arrived));
+        if matches!(&judged, Err(Failure::Retry(_) | Failure::Outage(_) | Failure::Final(_))) {
+            self.counters.update(|stats| stats.failed += 1);
+        }
+        judged
+    }
+
+    fn judge(&self, arrived: Arrived) -> Result<Response, Failure> {
+        match arrived {
             Arrived::Redirect(_, failure) => Err(failure),
             Arrived::Answer(response) => match (self.profile.classify)(&response) {
                 Verdict::Done => Ok(response),

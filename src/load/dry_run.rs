@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::contract::{self, Diff};
-use super::{LoadError, embedded};
-use crate::backend::{BackendError, Catalogue, FieldChange, plan};
+use super::{LoadError, batch, embedded};
+use crate::backend::{BackendError, Catalogue, FieldChange, importer, plan};
 use crate::model::{Change, Failure, Outcome, SeriesId, TitleRecord, Writes};
-use crate::store::Store;
 use crate::store::sent::{Sent, SentTitle};
+use crate::store::{Location, Store};
 
 /// What would become of a title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -70,9 +70,9 @@ impl std::fmt::Debug for DryRun {
 }
 
 impl DryRun {
-    /// Against the embedded catalogue in `path`, which is opened without changing a byte.
-    pub async fn embedded(path: &Path, source_name: &str, show: Show) -> Result<Self, LoadError> {
-        let store = Store::open_file_read_only(path).await.map_err(BackendError::from)?;
+    /// Against the catalogue of this place, which is opened without changing a byte.
+    pub async fn embedded(location: impl Into<Location>, source_name: &str, show: Show) -> Result<Self, LoadError> {
+        let store = Store::open_read_only(&location.into()).await.map_err(BackendError::from)?;
         let catalogue = store.map(|store| Catalogue::new(Arc::new(store), source_name));
         Ok(Self { against: Against::Embedded { catalogue }, show })
     }
@@ -82,6 +82,12 @@ impl DryRun {
         let sent = Sent::open_read_only(sent)?;
         let target = contract::target(base_url, source_name);
         Ok(Self { against: Against::Contract { sent, source_name: source_name.to_owned(), target }, show })
+    }
+
+    /// Against what the ledger knows of the backend at `base_url`, which takes whole titles. It is not asked.
+    pub fn batch(base_url: &url::Url, source_name: &str, show: Show) -> Self {
+        let target = batch::target(base_url, source_name);
+        Self { against: Against::Contract { sent: None, source_name: source_name.to_owned(), target }, show }
     }
 
     /// The target that a real run would load into.
@@ -122,7 +128,7 @@ impl DryRun {
 async fn planned(catalogue: Option<&Catalogue>, record: &TitleRecord) -> Result<(Preview, Writes), LoadError> {
     let plan = match catalogue {
         Some(catalogue) => catalogue.plan(record).await?,
-        None => plan::plan(None, record, &record.fingerprint()),
+        None => plan::plan(None, &importer::Title::of_record(record), &record.fingerprint(), false),
     };
     let writes = if plan.change.is_some() { plan.writes() } else { Writes::default() };
     let preview = Preview {

@@ -1,6 +1,5 @@
 //! Loading into the catalogue of this process.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use super::LoadError;
 use crate::backend::{BackendError, Catalogue, ImportOutcome};
 use crate::model::{Failure, Outcome, TitleRecord};
 use crate::observe::events;
-use crate::store::Store;
+use crate::store::{Location, Store};
 
 /// The embedded backend.
 #[derive(Debug)]
@@ -19,9 +18,9 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens (or creates) the catalogue file.
-    pub async fn open(path: &Path, source_name: &str) -> Result<Self, LoadError> {
-        let store = Store::open_file(path, 0, None).await.map_err(BackendError::from)?;
+    /// Opens (or creates) the catalogue.
+    pub async fn open(location: impl Into<Location>, source_name: &str) -> Result<Self, LoadError> {
+        let store = Store::open(&location.into(), 0).await.map_err(BackendError::from)?;
         Ok(Self::new(Catalogue::new(Arc::new(store), source_name)))
     }
 
@@ -53,7 +52,7 @@ impl Embedded {
     }
 }
 
-/// Each attempt waits five seconds for SQLite's lock already; a person's open transaction may take longer.
+/// Each attempt waits for SQLite's lock, or for the server to come back, already; what they wait for may take longer.
 fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default().with_min_delay(Duration::from_millis(200)).with_max_times(5).with_jitter()
 }
@@ -71,7 +70,7 @@ pub(super) fn refused(error: &BackendError) -> Failure {
         stage: "embedded".to_owned(),
         code: "store".to_owned(),
         reason: crate::error::chain(error),
-        retryable: false,
+        retryable: error.is_transient(),
         parts: Vec::new(),
     }
 }

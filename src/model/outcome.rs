@@ -23,7 +23,7 @@ pub enum Outcome {
 }
 
 /// Created or updated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Not in the backend before.
@@ -33,7 +33,7 @@ pub enum Change {
 }
 
 /// How many records of each kind were written for one title (or, added up, for a run).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Writes {
     /// Series records.
     pub series: u64,
@@ -47,12 +47,24 @@ pub struct Writes {
     pub characters: u64,
     /// Videos switched off because their link is gone (embedded catalogue only).
     pub deactivated: u64,
+    /// Pets (only from records).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pets: u64,
+    /// Relations between entities (only from records).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub relations: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Writes {
     /// All records together.
     pub fn total(&self) -> u64 {
-        self.series + self.episodes + self.videos + self.releases + self.characters + self.deactivated
+        let own = self.series + self.episodes + self.videos + self.releases + self.characters + self.deactivated;
+        own + self.pets + self.relations
     }
 
     /// Adds another title's writes.
@@ -63,6 +75,8 @@ impl Writes {
         self.releases += other.releases;
         self.characters += other.characters;
         self.deactivated += other.deactivated;
+        self.pets += other.pets;
+        self.relations += other.relations;
     }
 }
 

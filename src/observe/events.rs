@@ -140,10 +140,10 @@ pub fn no_such_translation(name: &str) {
     warn!(name, "TRANSLATION_PRIORITIES or TRANSLATIONS_EXCLUDED names a translation that the source does not have");
 }
 
-/// Another process holds the catalogue's write lock.
+/// Another process holds the catalogue's write lock, a change collided with another, or the server is away.
 pub fn store_locked(reason: &str, delay: Duration) {
     counter!("parser_store_locked_total").increment(1);
-    warn!(reason, delay_ms = millis(delay), "the catalogue is locked, trying again");
+    warn!(reason, delay_ms = millis(delay), "the catalogue cannot take it now, trying again");
 }
 
 /// A number also in JSON, where `u128` would become a text.
@@ -208,6 +208,17 @@ pub fn server_cut(connections: usize) {
     warn!(connections, "requests in flight did not finish in time and were cut");
 }
 
+/// A run ended, but how its services fared could not be kept beside the state.
+pub fn health_not_kept(reason: &str) {
+    warn!(reason, "cannot keep the services' health for the dashboard");
+}
+
+/// Somebody tried to sign in to the dashboard with a wrong token.
+pub fn login_failed(peer: std::net::IpAddr) {
+    counter!("parser_dashboard_logins_failed_total").increment(1);
+    warn!(%peer, "a sign-in with a wrong token was refused");
+}
+
 /// An object's source broke; reading goes on at this byte after a wait.
 pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &str, wait: Duration) {
     counter!("parser_objects_resumed_total", "kind" => kind).increment(1);
@@ -238,4 +249,86 @@ pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
 pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
     counter!("parser_nodes_jobs_total", "status" => status).increment(1);
     info!(job, status, total, failed, "import of nodes finished");
+}
+
+/// A connection is open as long as what this returns lives.
+pub fn connection_open() -> OpenConnection {
+    gauge!("parser_server_connections").increment(1.0);
+    OpenConnection(())
+}
+
+/// See [`connection_open`].
+#[derive(Debug)]
+pub struct OpenConnection(());
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!("parser_server_connections").decrement(1.0);
+    }
+}
+
+/// A record of an import is decided.
+pub fn import_record_ended(status: &'static str, attempts: u32) {
+    counter!("parser_import_records_total", "status" => status).increment(1);
+    histogram!("parser_import_record_attempts").record(f64::from(attempts));
+}
+
+/// A record of an import is tried again.
+pub fn import_record_retried(attempts: u32, reason: &str) {
+    counter!("parser_import_record_retries_total").increment(1);
+    warn!(attempts, reason, "a record is tried again");
+}
+
+/// A batch is fetched again.
+pub fn import_fetch_retried(attempts: u32, reason: &str) {
+    counter!("parser_import_fetch_retries_total").increment(1);
+    warn!(attempts, reason, "a batch is fetched again");
+}
+
+/// A batch cannot be fetched.
+pub fn import_fetch_failed(reason: &str) {
+    counter!("parser_import_fetch_failures_total").increment(1);
+    warn!(reason, "a batch cannot be fetched");
+}
+
+/// The workers of imports have trouble with their store; they try again.
+pub fn import_work_failed(reason: &str) {
+    counter!("parser_import_work_failures_total").increment(1);
+    warn!(reason, "the import workers cannot work at the moment");
+}
+
+/// A job begins. `job`: `series`, `release`, `character`, `pet`.
+pub fn job_started(job: &'static str) {
+    info!(job, "job started");
+}
+
+/// A job ended.
+pub fn job_ended(job: &'static str, written: u64, unchanged: u64, waiting: u64, failed: u64, error: Option<&str>) {
+    let counts = [("written", written), ("unchanged", unchanged), ("waiting", waiting), ("failed", failed)];
+    for (outcome, count) in counts {
+        counter!("parser_job_records_total", "job" => job, "outcome" => outcome).increment(count);
+    }
+    counter!("parser_job_runs_total", "job" => job, "end" => if error.is_some() { "failed" } else { "finished" })
+        .increment(1);
+    match error {
+        None => info!(job, written, unchanged, waiting, failed, "job ended"),
+        Some(error) => error!(job, written, unchanged, waiting, failed, error, "job failed"),
+    }
+}
+
+/// The store refuses a staged record, which is kept aside.
+pub fn record_parked(kind: &'static str, id: i64, reason: &str) {
+    counter!("parser_staging_parked_total", "kind" => kind).increment(1);
+    warn!(kind, id, reason, "record parked");
+}
+
+/// The schedule of the jobs could not be read; it is tried again soon.
+pub fn schedule_failed(reason: &str) {
+    warn!(reason, "cannot see which jobs are due");
+}
+
+/// The import of a run could not be closed; it stays open at the backend until somebody closes it.
+pub fn import_not_closed(import: &str, reason: &str) {
+    counter!("parser_load_imports_not_closed_total").increment(1);
+    warn!(import, reason, "the run's import could not be closed");
 }

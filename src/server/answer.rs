@@ -159,6 +159,16 @@ impl Refusal {
         self
     }
 
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What the client learns.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// What the log says about it.
     pub(super) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()

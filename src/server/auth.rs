@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::answer::Refusal;
 use super::app::Shared;
+use super::dashboard;
 
 /// The contract's header.
 const INTERNAL_TOKEN: HeaderName = HeaderName::from_static("x-internal-token");
@@ -31,10 +32,14 @@ pub(super) async fn with_token(State(shared): State<Shared>, request: Request, n
 }
 
 /// Lets nobody in without the token, on routes of our own: in either header, and with a status that says which it is.
+/// A browser that is signed in to the dashboard has a session instead.
 pub(super) async fn authorised(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match shown(&shared, request.headers()) {
         Shown::Right => placed(&shared, request, next).await,
         Shown::Wrong => wrong().into_response(),
+        Shown::Nothing if dashboard::lets_in(&shared, request.method(), request.headers()) => {
+            placed(&shared, request, next).await
+        }
         Shown::Nothing => {
             let message = "Send the token as `Authorization: Bearer …` or `X-Internal-Token: …`";
             Refusal::coded(StatusCode::UNAUTHORIZED, "token_missing", message).into_response()

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::answer::Refusal;
 use super::app::Shared;
+use super::described;
 use super::params::{InPath, InQuery};
 use super::payload;
 use crate::store::catalogue::{Query, ShownEpisode, ShownPlayer, ShownSeries, Sort};
@@ -37,62 +38,23 @@ const PAGE: (u32, u32) = (50, 100);
 #[into_params(parameter_in = Query)]
 struct Asked {
     /// How many to leave out at the beginning.
-    #[param(required = false, nullable = false, default = 0)]
+    #[param(required = false, value_type = i64, minimum = 0, maximum = 4_294_967_295_u32, default = 0)]
     skip: Option<u32>,
     /// How many to answer.
-    #[param(required = false, nullable = false, minimum = 1, maximum = 100, default = 50)]
+    #[param(required = false, value_type = i64, minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
     /// Only those of this year; 0 = of any.
     #[param(required = false, nullable = false)]
     year: Option<i64>,
-    /// Only those with this status; empty = with any.
-    #[param(required = false, nullable = false, inline, value_type = ShownStatus)]
+    #[param(required = false, schema_with = described::shown_status)]
     status: Option<String>,
     /// Only those of this genre, by its exact name (the case of ASCII letters does not matter).
     #[param(required = false, nullable = false)]
     genre: Option<String>,
-    /// Sorted by this.
-    #[param(required = false, nullable = false, inline, value_type = SortedBy)]
+    #[param(required = false, schema_with = described::sorted_by)]
     sort: Option<String>,
-    /// In this direction.
-    #[param(required = false, nullable = false, inline, value_type = Direction)]
+    #[param(required = false, schema_with = described::direction)]
     order: Option<String>,
-}
-
-/// What `status` may be.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only described: the word itself is looked up")]
-enum ShownStatus {
-    Ongoing,
-    Completed,
-    Upcoming,
-    #[schema(rename = "")]
-    Any,
-}
-
-/// What `sort` may be.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only described: the word itself is looked up")]
-enum SortedBy {
-    Title,
-    Year,
-    CreatedAt,
-    UpdatedAt,
-    #[schema(rename = "")]
-    Default,
-}
-
-/// What `order` may be.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only described: the word itself is looked up")]
-enum Direction {
-    Asc,
-    Desc,
-    #[schema(rename = "")]
-    Default,
 }
 
 /// One series in a list.

@@ -65,3 +65,23 @@ pub(super) fn truth() -> RefOr<Schema> {
         .description(Some("`false` switches it off; also as 0, 1 or a word"))
         .into()
 }
+
+/// `status` of a list; empty = any.
+pub(super) fn shown_status() -> RefOr<Schema> {
+    words("Only those with this status; empty = with any.", &["ongoing", "completed", "upcoming", ""])
+}
+
+/// `sort` of a list; empty = by title.
+pub(super) fn sorted_by() -> RefOr<Schema> {
+    words("Sorted by this; empty = by title.", &["title", "year", "created_at", "updated_at", ""])
+}
+
+/// `order` of a list; empty = ascending.
+pub(super) fn direction() -> RefOr<Schema> {
+    words("In this direction; empty = ascending.", &["asc", "desc", ""])
+}
+
+fn words(meaning: &str, words: &'static [&'static str]) -> RefOr<Schema> {
+    let builder = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    builder.description(Some(meaning)).enum_values(Some(words.iter().copied())).into()
+}

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::token::SHORTEST_PUBLIC;
 use crate::backend::BackendError;
 use crate::error::{Fault, Party, Severity};
+use crate::store::objects::ObjectError;
 
 /// A server that does not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,9 @@ pub enum ServerError {
     /// The system gives no random numbers.
     #[error("the system has no random numbers for a token: {0}")]
     Random(String),
+    /// The rules of what may be fetched cannot be used.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
     /// The catalogue does not open.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -49,6 +53,7 @@ impl Fault for ServerError {
     fn severity(&self) -> Severity {
         match self {
             Self::Backend(error) => error.severity(),
+            Self::Objects(error) => error.severity(),
             _ => Severity::Permanent,
         }
     }
@@ -58,6 +63,7 @@ impl Fault for ServerError {
             Self::Bind { .. } | Self::Exposed { .. } => Party::Usage,
             Self::TokenFile { .. } | Self::Random(_) => Party::State,
             Self::Backend(error) => error.party(),
+            Self::Objects(error) => error.party(),
         }
     }
 
@@ -71,6 +77,7 @@ impl Fault for ServerError {
             Self::TokenFile { .. } => Some("set INTERNAL_TOKEN, or make the state folder writable".into()),
             Self::Random(_) => Some("set INTERNAL_TOKEN".into()),
             Self::Backend(error) => error.hint(),
+            Self::Objects(error) => error.hint(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What every request has to pass: the size of its head, a free place, a time limit.
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::answer::Refusal;
 use super::app::Shared;
@@ -40,6 +40,12 @@ pub(super) async fn bounded(State(shared): State<Shared>, request: Request, next
         return Refusal::busy("Too many requests at once", 1).into_response();
     };
     let _counted = events::request_in_flight();
+    // A batch of any size may come; its own rules say how long it may pause.
+    let streams = request.method() == Method::POST
+        && request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().ends_with("/batches"));
+    if streams {
+        return next.run(request).await;
+    }
     match tokio::time::timeout(shared.limits.request_timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Refusal::busy("Request timed out", 5).into_response(),

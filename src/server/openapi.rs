@@ -146,6 +146,15 @@ fn complete(path: &str, operation: &mut Value) {
             responses[status.to_string()] = json!({ "$ref": reference });
         }
     }
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        // A schema that is written by hand has the parameter's description with it.
+        if parameter.get("description").is_none() {
+            let lifted = parameter.get_mut("schema").and_then(Value::as_object_mut);
+            if let Some(told) = lifted.and_then(|schema| schema.remove("description")) {
+                parameter["description"] = told;
+            }
+        }
+    }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         if response.get("$ref").is_some() {
             continue;

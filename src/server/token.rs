@@ -33,6 +33,11 @@ impl Token {
         Self(blake3::hash(text.expose_secret().as_bytes()))
     }
 
+    /// A key for `purpose` that only servers with this token have.
+    pub(super) fn derive(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(purpose, self.0.as_bytes())
+    }
+
     /// Is this the token? `blake3::Hash` compares in constant time.
     pub fn is(&self, guess: &[u8]) -> bool {
         self.0 == blake3::hash(guess)

@@ -19,8 +19,16 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// A longer id is not adopted.
 const LONGEST: usize = 128;
 
+/// The request's id, for those who show it.
+#[derive(Debug, Clone)]
+pub(super) struct TraceId(pub(super) String);
+
+/// A refusal that has its body already, because a person reads it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnBody;
+
 /// The middleware.
-pub(super) async fn trace(request: Request, next: Next) -> Response {
+pub(super) async fn trace(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let style = Style::of(request.uri().path());
     let trace_id = adopted(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
@@ -30,6 +38,7 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
         known @ ("GET" | "POST" | "HEAD" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known.to_owned(),
         _ => "OTHER".to_owned(),
     };
+    request.extensions_mut().insert(TraceId(trace_id.clone()));
     // A panic must not take the connection with it: the client would not learn that it was us.
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
@@ -37,7 +46,8 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     };
     let refusal = response.extensions_mut().remove::<Refusal>().or_else(|| foreign(&response));
     if let Some(refusal) = refusal {
-        let mut answer = refusal.with_trace(style, &trace_id);
+        let own_body = response.extensions_mut().remove::<OwnBody>().is_some();
+        let mut answer = if own_body { std::mem::take(&mut response) } else { refusal.with_trace(style, &trace_id) };
         for (name, value) in response.headers() {
             // What a layer has added (`Allow`, CORS) stays; length and type are those of the new body.
             if !answer.headers().contains_key(name) && name != header::CONTENT_LENGTH {

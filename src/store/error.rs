@@ -113,6 +113,9 @@ pub enum StoreErrorKind {
     /// The address cannot be used.
     #[error("the address cannot be used: {0}")]
     Address(String),
+    /// Something is there where nothing may be.
+    #[error("is not empty: it has {0}")]
+    NotEmpty(String),
     /// The operating system failed.
     #[error("input/output error ({0})")]
     Io(String),
@@ -212,9 +215,12 @@ impl Fault for StoreError {
     }
 }
 
+const NOT_EMPTY: &str = "name an empty database, or replace what is there by --force";
+
 fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
     let folder = path.parent().unwrap_or(Path::new("."));
     Some(match kind {
+        StoreErrorKind::NotEmpty(_) => Cow::Borrowed(NOT_EMPTY),
         StoreErrorKind::Full => {
             Cow::Owned(format!("free some space on the disk of `{}`, then `parser run --resume`", folder.display()))
         }
@@ -238,6 +244,7 @@ fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
 
 fn server_hint(kind: &StoreErrorKind) -> Option<&'static str> {
     Some(match kind {
+        StoreErrorKind::NotEmpty(_) => NOT_EMPTY,
         StoreErrorKind::Full => "free some space on the disk of the PostgreSQL server, then `parser run --resume`",
         StoreErrorKind::ReadOnly(_) => "it is a standby or set read-only: DATABASE_URL has to name the primary",
         StoreErrorKind::Corrupt(_) => {

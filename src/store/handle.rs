@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::postgres::{Access, Pool, Server};
 use super::sql::{Engine, Session, SqlError, values};
 use super::sqlite::{CrashPoints, Database, Options, Schema};
-use super::{StoreError, schema};
+use super::{StoreError, StoreErrorKind, schema};
 use crate::error::Party;
 
 const CREATED: CrashPoints =
@@ -30,9 +30,15 @@ pub enum Location {
     Server(Server),
 }
 
-impl From<PathBuf> for Location {
-    fn from(path: PathBuf) -> Self {
-        Self::File(path)
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Location {
+    fn from(path: &PathBuf) -> Self {
+        Self::File(path.clone())
     }
 }
 
@@ -150,6 +156,14 @@ impl Store {
                 database.submit(None, move |connection| job(&Session::Sqlite(connection))).await
             }
             Inner::Postgres(pool) => pool.submit(None, job).await,
+        }
+    }
+
+    /// An error about this store.
+    pub(super) fn error(&self, kind: StoreErrorKind) -> StoreError {
+        match &self.inner {
+            Inner::Sqlite { writer, .. } => StoreError::new(writer.path(), Party::Backend, kind),
+            Inner::Postgres(pool) => pool.error(kind),
         }
     }
 

@@ -6,8 +6,11 @@
 //! a change always means that the change is committed.
 
 pub mod catalogue;
+pub mod copy;
 mod error;
 mod handle;
+pub mod imports;
+pub mod jobs;
 pub mod landing;
 pub mod nodes;
 pub mod objects;
@@ -16,6 +19,8 @@ mod schema;
 pub mod sent;
 pub mod sql;
 pub mod sqlite;
+pub mod staging;
+pub mod tables;
 
 pub use error::{StoreError, StoreErrorKind, StorePlace};
 pub use handle::{Location, Store};

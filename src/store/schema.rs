@@ -3,11 +3,17 @@
 /// For SQLite.
 pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V1__catalogue", include_str!("migrations/sqlite/V1__catalogue.sql")),
-    ("V4__nodes", include_str!("migrations/sqlite/V4__nodes.sql")),
+    ("V2__staging", include_str!("migrations/sqlite/V2__staging.sql")),
+    ("V3__imports", include_str!("migrations/sqlite/V3__imports.sql")),
+    ("V4__search", include_str!("migrations/sqlite/V4__search.sql")),
+    ("V5__nodes", include_str!("migrations/sqlite/V5__nodes.sql")),
 ];
 
 /// For PostgreSQL.
 pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V1__catalogue", include_str!("migrations/postgres/V1__catalogue.sql")),
-    ("V4__nodes", include_str!("migrations/postgres/V4__nodes.sql")),
+    ("V2__staging", include_str!("migrations/postgres/V2__staging.sql")),
+    ("V3__imports", include_str!("migrations/postgres/V3__imports.sql")),
+    ("V4__search", include_str!("migrations/postgres/V4__search.sql")),
+    ("V5__nodes", include_str!("migrations/postgres/V5__nodes.sql")),
 ];

@@ -76,3 +76,23 @@ async fn both_engines_take_the_same_file_alike() {
     let summary = load(&server, &world, "third.csv").await;
     assert_eq!((summary.sums.inserted, summary.sums.failed), (58, 2), "{summary:?}");
 }
+
+#[test]
+fn the_command_imports_into_a_server_and_goes_on_there() {
+    let Some(database) = cluster::database() else { return };
+    let world = World::new();
+    world.write("users.csv", generated(1000));
+    let args = ["users.csv", "--batch-size", "50", "--into", "env:DATABASE"];
+    let env = ("DATABASE", database.url.as_str());
+    for point in ["nodes.batch.before_commit=7", "nodes.batch.after_commit=4", "nodes.finish.before_commit=1"] {
+        let args = [&args[..], &["--resume"]].concat();
+        let killed = world.run_with(&args, &[env, ("PARSER_CRASH_AT", point)]);
+        assert_eq!(killed.code(), None, "{point}: {}", killed.said());
+    }
+    let done = world.run_with(&[&args[..], &["--resume"]].concat(), &[env]);
+    assert_eq!(done.counts(0), "COMPLETED 1000 1000 0 0 0 0");
+    assert_eq!(world.run_with(&args, &[env]).counts(0), "COMPLETED 1000 0 0 1000 0 0");
+    let jobs = cluster::sql(&database.url, "SELECT status, total, processed FROM node_jobs ORDER BY created_at");
+    assert_eq!(jobs, [["COMPLETED", "1000", "1000"], ["COMPLETED", "1000", "1000"]]);
+    assert!(!world.path("state").exists());
+}

@@ -1,5 +1,6 @@
-//! `parser diagnose`: settings with their origin, the state, the disk, every service; what is wrong and how to mend it.
+//! `parser diagnose`: settings with their origin, the state, the disk, the database, every service; what is wrong and how to mend it.
 
+mod database;
 mod files;
 mod services;
 
@@ -105,6 +106,7 @@ pub(super) fn execute(args: &DiagnoseArgs, layers: &Layers, folder: &Path) -> Ex
         state = look_at_state(&paths, &mut checks);
         checks.extend(files::look_at(&paths));
         if !args.offline {
+            checks.extend(database::ask(settings, &paths));
             checks.extend(services::ask(settings));
         }
     }

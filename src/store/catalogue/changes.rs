@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::{
-    Character, CharacterRole, EpisodeClass, MetadataOrigin, Series, TranslationId, TranslationKind, Writes,
+    CharacterRole, EpisodeClass, MetadataOrigin, Series, SeriesStatus, Signals, TranslationId, TranslationKind, Writes,
 };
 
 /// Everything that changes for one title.
@@ -26,11 +26,12 @@ pub struct Changes {
     /// Videos to switch off.
     pub videos_off: Vec<i64>,
     /// New and changed characters.
-    pub characters: Vec<Character>,
-    /// New and changed links between the series and a character, by the character's source id.
-    pub character_links: Vec<(u64, CharacterRole)>,
+    pub characters: Vec<CharacterRow>,
+    /// New and changed links between the series and a character, by the character's source id. A character that is not
+    /// there yet is linked when it arrives.
+    pub character_links: Vec<(String, CharacterRole)>,
     /// Characters that are not the series' any more, by source id.
-    pub characters_unlinked: Vec<u64>,
+    pub characters_unlinked: Vec<String>,
 }
 
 /// The series' row.
@@ -39,7 +40,7 @@ pub enum SeriesPut {
     /// Not there yet.
     Insert {
         /// All fields.
-        series: Box<Series>,
+        series: Box<SeriesRow>,
         /// Where they came from.
         origin: MetadataOrigin,
         /// What the slug starts with; the store appends `-1`, `-2` … until it is free.
@@ -50,7 +51,7 @@ pub enum SeriesPut {
         /// Row.
         row: i64,
         /// All fields as they shall be.
-        series: Box<Series>,
+        series: Box<SeriesRow>,
         /// Where they came from.
         origin: MetadataOrigin,
     },
@@ -97,6 +98,55 @@ impl Switch {
     pub(super) fn is_active(self) -> bool {
         self == Self::On
     }
+}
+
+/// Data of a series' row, as far as imports carry it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesRow {
+    /// Never empty.
+    pub title: String,
+    /// Other names.
+    pub alternative_titles: Vec<String>,
+    /// Plain text.
+    pub description: Option<String>,
+    /// 1900..=2100.
+    pub year: Option<u16>,
+    /// Airing, finished, announced.
+    pub status: Option<SeriesStatus>,
+    /// Address of the poster.
+    pub poster: Option<String>,
+    /// Names.
+    pub genres: Vec<String>,
+    /// Everything else.
+    pub signals: Signals,
+}
+
+impl From<&Series> for SeriesRow {
+    fn from(series: &Series) -> Self {
+        Self {
+            title: series.title.clone(),
+            alternative_titles: series.alternative_titles.clone(),
+            description: series.description.clone(),
+            year: series.year,
+            status: series.status,
+            poster: series.poster.clone(),
+            genres: series.genres.clone(),
+            signals: series.signals.clone(),
+        }
+    }
+}
+
+/// Data of a character's row, as a series tells them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CharacterRow {
+    /// The source's id.
+    pub source_id: String,
+    /// Name.
+    pub name: String,
+    /// Russian name.
+    pub russian: Option<String>,
+    /// Address of an image.
+    pub image: Option<String>,
 }
 
 /// Data of an episode's row.
@@ -180,6 +230,7 @@ impl Changes {
             releases: count(&self.releases) + count(&self.releases_off),
             characters: count(&self.characters) + count(&self.character_links) + count(&self.characters_unlinked),
             deactivated: count(&self.videos_off),
+            ..Writes::default()
         }
     }
 }

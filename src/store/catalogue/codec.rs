@@ -48,7 +48,8 @@ pub fn translation_kind(kind: TranslationKind) -> &'static str {
     }
 }
 
-pub(super) fn role(role: CharacterRole) -> &'static str {
+/// The word for a role.
+pub fn role(role: CharacterRole) -> &'static str {
     match role {
         CharacterRole::Main => "main",
         CharacterRole::Supporting => "supporting",
@@ -69,7 +70,7 @@ pub fn episode_key(key: &EpisodeKey) -> String {
 }
 
 /// `2023`, `2023-04`, `2023-04-07`: what is known.
-pub(super) fn date(date: Date) -> String {
+pub fn date(date: Date) -> String {
     match (date.month, date.day) {
         (Some(month), Some(day)) => format!("{:04}-{month:02}-{day:02}", date.year),
         (Some(month), None) => format!("{:04}-{month:02}", date.year),
@@ -78,7 +79,8 @@ pub(super) fn date(date: Date) -> String {
     }
 }
 
-pub(super) fn parse_date(text: &str) -> Result<Date, SqlError> {
+/// Reads what [`date`] writes.
+pub fn parse_date(text: &str) -> Result<Date, SqlError> {
     let wrong = || unreadable("date", text);
     // A year may be negative: the sign is not a separator.
     let (sign, rest) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));

@@ -19,21 +19,22 @@ enum Kind {
 
 use Kind::{Bool, Int, List, Real, Text};
 
-/// One query for each table, and the names and kinds of its columns; ordered by natural keys.
+/// One query for each table, and the names and kinds of its columns; ordered by natural keys. `CROSS JOIN` keeps SQLite
+/// to the written order of tables, which is that of the indexes: nothing has to be sorted.
 struct Table {
     name: &'static str,
     sql: &'static str,
     columns: &'static [(&'static str, Kind)],
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 11] = [
     Table {
         name: "series",
         sql: "SELECT s.name, r.source_id, r.slug, r.title, r.alternative_titles, r.description, r.year, r.status, \
               r.poster, r.genres, r.kind, r.score, r.rating, r.duration_minutes, r.episodes_total, r.episodes_aired, \
               r.next_episode_at, r.aired_on, r.released_on, r.studios, r.franchise, r.season, r.imdb_id, \
               r.kinopoisk_id, r.origin, r.fingerprint, r.is_active, r.admin_modified \
-              FROM series r JOIN source s ON s.id = r.source ORDER BY s.name, length(r.source_id), r.source_id",
+              FROM source s CROSS JOIN series r WHERE r.source = s.id ORDER BY s.name, r.source_id",
         columns: &[
             ("source", Text),
             ("source_id", Text),
@@ -69,8 +70,8 @@ const TABLES: [Table; 6] = [
         name: "episode",
         sql: "SELECT s.name, r.source_id, e.source_episode_id, e.season, e.key, e.number, e.title, e.class, \
               e.is_active, e.disabled_by \
-              FROM episode e JOIN series r ON r.id = e.series_id JOIN source s ON s.id = e.source \
-              ORDER BY s.name, length(r.source_id), r.source_id, e.season, e.number, e.source_episode_id",
+              FROM source s CROSS JOIN episode e CROSS JOIN series r WHERE e.source = s.id AND r.id = e.series_id \
+              ORDER BY s.name, e.source_episode_id",
         columns: &[
             ("source", Text),
             ("series", Text),
@@ -88,8 +89,8 @@ const TABLES: [Table; 6] = [
         name: "release",
         sql: "SELECT s.name, r.source_id, l.translation_id, l.title, l.kind, l.material_id, l.priority, l.quality, \
               l.camrip, l.episodes, l.blocked_countries, l.blocked_seasons, l.source_updated_at, l.is_active \
-              FROM release l JOIN series r ON r.id = l.series_id JOIN source s ON s.id = r.source \
-              ORDER BY s.name, length(r.source_id), r.source_id, l.translation_id",
+              FROM source s CROSS JOIN series r CROSS JOIN release l WHERE r.source = s.id AND l.series_id = r.id \
+              ORDER BY s.name, r.source_id, l.translation_id",
         columns: &[
             ("source", Text),
             ("series", Text),
@@ -111,8 +112,8 @@ const TABLES: [Table; 6] = [
         name: "video",
         sql: "SELECT s.name, e.source_episode_id, l.translation_id, v.player_type, v.player_source, v.url, v.priority, \
               v.is_active, v.disabled_by \
-              FROM video v JOIN episode e ON e.id = v.episode_id JOIN source s ON s.id = e.source \
-              LEFT JOIN release l ON l.id = v.release_id \
+              FROM source s CROSS JOIN episode e CROSS JOIN video v LEFT JOIN release l ON l.id = v.release_id \
+              WHERE e.source = s.id AND v.episode_id = e.id \
               ORDER BY s.name, e.source_episode_id, coalesce(l.translation_id, -1), v.player_source, v.url",
         columns: &[
             ("source", Text),
@@ -128,35 +129,115 @@ const TABLES: [Table; 6] = [
     },
     Table {
         name: "character",
-        sql: "SELECT s.name, c.source_id, c.name, c.russian, c.image \
-              FROM character c JOIN source s ON s.id = c.source ORDER BY s.name, c.source_id",
-        columns: &[("source", Text), ("source_id", Int), ("name", Text), ("russian", Text), ("image", Text)],
+        sql: "SELECT s.name, c.source_id, c.name, c.russian, c.image, c.described, c.admin_modified \
+              FROM source s CROSS JOIN character c WHERE c.source = s.id ORDER BY s.name, c.source_id",
+        columns: &[
+            ("source", Text),
+            ("source_id", Text),
+            ("name", Text),
+            ("russian", Text),
+            ("image", Text),
+            ("described", Bool),
+            ("admin_modified", Bool),
+        ],
     },
     Table {
         name: "series_character",
-        sql: "SELECT s.name, r.source_id, c.source_id, sc.role \
-              FROM series_character sc JOIN series r ON r.id = sc.series_id JOIN character c ON c.id = sc.character_id \
-              JOIN source s ON s.id = r.source ORDER BY s.name, length(r.source_id), r.source_id, c.source_id",
-        columns: &[("source", Text), ("series", Text), ("character", Int), ("role", Text)],
+        sql: "SELECT s.name, r.source_id, c.source_id, sc.role, sc.role_of_series, sc.role_of_character \
+              FROM source s CROSS JOIN series r CROSS JOIN series_character sc CROSS JOIN character c \
+              WHERE r.source = s.id AND sc.series_id = r.id AND c.id = sc.character_id \
+              ORDER BY s.name, r.source_id, c.source_id",
+        columns: &[
+            ("source", Text),
+            ("series", Text),
+            ("character", Text),
+            ("role", Text),
+            ("role_of_series", Text),
+            ("role_of_character", Text),
+        ],
+    },
+    Table {
+        name: "pet",
+        sql: "SELECT s.name, p.source_id, p.name, p.russian, p.species, p.description, p.image, p.admin_modified \
+              FROM pet p JOIN source s ON s.id = p.source ORDER BY s.name, p.source_id",
+        columns: &[
+            ("source", Text),
+            ("source_id", Text),
+            ("name", Text),
+            ("russian", Text),
+            ("species", Text),
+            ("description", Text),
+            ("image", Text),
+            ("admin_modified", Bool),
+        ],
+    },
+    Table {
+        name: "pet_owner",
+        sql: "SELECT s.name, p.source_id, c.source_id FROM pet_owner o JOIN pet p ON p.id = o.pet_id \
+              JOIN character c ON c.id = o.character_id JOIN source s ON s.id = p.source \
+              ORDER BY s.name, p.source_id, c.source_id",
+        columns: &[("source", Text), ("pet", Text), ("owner", Text)],
+    },
+    Table {
+        name: "series_relation",
+        sql: "SELECT s.name, r.source_id, x.kind, t.source_id FROM series_relation x \
+              JOIN series r ON r.id = x.series_id JOIN series t ON t.id = x.related_id JOIN source s ON s.id = r.source \
+              ORDER BY s.name, r.source_id, x.kind, t.source_id",
+        columns: &[("source", Text), ("series", Text), ("kind", Text), ("related", Text)],
+    },
+    Table {
+        name: "image",
+        sql: "SELECT i.owner_kind, s.name, o.source_id, i.url, i.is_primary, i.position FROM image i \
+              JOIN (SELECT 'series' AS kind, id, source, source_id FROM series \
+              UNION ALL SELECT 'character', id, source, source_id FROM character \
+              UNION ALL SELECT 'pet', id, source, source_id FROM pet) o ON o.kind = i.owner_kind AND o.id = i.owner_id \
+              JOIN source s ON s.id = o.source \
+              ORDER BY i.owner_kind, s.name, o.source_id, i.position, i.url",
+        columns: &[
+            ("owner_kind", Text),
+            ("source", Text),
+            ("owner", Text),
+            ("url", Text),
+            ("is_primary", Bool),
+            ("position", Int),
+        ],
+    },
+    Table {
+        name: "pending_relation",
+        sql: "SELECT source_name, kind, from_id, to_kind, to_id, detail FROM pending_relation \
+              ORDER BY source_name, kind, from_id, to_kind, to_id, detail",
+        columns: &[("source", Text), ("kind", Text), ("from", Text), ("to_kind", Text), ("to", Text), ("detail", Text)],
     },
 ];
 
 /// The whole catalogue as JSON lines in a fixed order, without row ids and times: equal text = equal catalogue.
 pub fn dump(session: &Session<'_>) -> Result<String, SqlError> {
     let mut text = String::new();
+    dump_lines(session, |line| {
+        text.push_str(line);
+        Ok(())
+    })?;
+    Ok(text)
+}
+
+/// The same line by line, each with its end. The order is that of indexes, so memory does not grow with the catalogue.
+pub fn dump_lines(session: &Session<'_>, mut take: impl FnMut(&str) -> Result<(), SqlError>) -> Result<(), SqlError> {
+    session.take_time()?;
+    let mut line = String::new();
     for table in &TABLES {
         session.query(table.sql, &[], |row| {
+            line.clear();
             // By hand, because a map would not keep the order of the columns; writing to a string cannot fail.
-            let _ = write!(text, "{{\"table\":\"{}\"", table.name);
+            let _ = write!(line, "{{\"table\":\"{}\"", table.name);
             for (index, (name, kind)) in table.columns.iter().enumerate() {
                 let value = json(row, index, *kind)?;
-                let _ = write!(text, ",\"{name}\":{value}");
+                let _ = write!(line, ",\"{name}\":{value}");
             }
-            text.push_str("}\n");
-            Ok(())
+            line.push_str("}\n");
+            take(&line)
         })?;
     }
-    Ok(text)
+    Ok(())
 }
 
 fn json(row: &Row<'_>, index: usize, kind: Kind) -> Result<Json, SqlError> {

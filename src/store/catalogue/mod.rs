@@ -1,4 +1,4 @@
-//! The canonical tables: series, episodes, releases, videos, characters.
+//! The canonical tables: series, episodes, releases, videos, characters, pets, their relations and images.
 //!
 //! Here is how to read what is stored of one title and how to apply [`Changes`]; which changes those are is decided
 //! above, by pure functions, between the two and in the same transaction. Whoever changes a title takes [`lock_title`]
@@ -8,24 +8,36 @@ mod browse;
 mod changes;
 mod codec;
 mod dump;
+mod images;
+mod inspect;
 mod parts;
+mod persons;
 mod read;
+pub mod relations;
+mod search;
 mod write;
 
 use super::sql::{Session, SqlError};
 
 pub use browse::{Page, Query, ShownEpisode, ShownPlayer, ShownSeries, Sort, by_slug, episodes_by_slug, page};
-pub use changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, Switch, VideoRow};
+pub use changes::{Changes, CharacterRow, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, SeriesRow, Switch, VideoRow};
 pub(crate) use codec::parse_origin;
-pub use codec::{episode_class, episode_key, origin as origin_word, translation_kind};
-pub use dump::dump;
+pub use codec::{date, episode_class, episode_key, origin as origin_word, parse_date, role, translation_kind};
+pub use dump::{dump, dump_lines};
+pub use images::{ImageOwner, images, put_images};
+pub use inspect::{
+    Inspected, InspectedCharacter, InspectedEpisode, InspectedEpisodes, InspectedPlayer, InspectedRelease, inspect,
+    inspect_episodes,
+};
 pub use parts::{
-    Card, CardPut, KnownEpisode, KnownEpisodes, KnownVideo, StoredCard, VideoKey, card, known_episodes, known_video,
-    put_card, put_episodes, put_video,
+    Card, CardPut, KnownEpisode, KnownEpisodes, KnownVideo, StoredCard, VideoKey, card, foreign_episode,
+    known_episodes, known_video, put_card, put_episodes, put_video,
 };
+pub use persons::{PetRow, StoredPerson, StoredPet, character, lock_character, pet, put_character, put_pet};
 pub use read::{
-    StoredCharacter, StoredEpisode, StoredRelease, StoredSeries, StoredTitle, StoredVideo, has_fingerprint, title,
+    StoredCharacter, StoredEpisode, StoredRelease, StoredSeries, StoredTitle, StoredVideo, same_fingerprint, title,
 };
+pub use search::{Found, FoundPage, fill as fill_search, lacks as lacks_search, search};
 pub use write::apply;
 
 /// Which title: the natural key of a series.
@@ -57,6 +69,8 @@ pub struct Counts {
     pub inactive_videos: u64,
     /// Characters.
     pub characters: u64,
+    /// Pets.
+    pub pets: u64,
 }
 
 /// Rows of each table.
@@ -64,7 +78,7 @@ pub fn counts(session: &Session<'_>) -> Result<Counts, SqlError> {
     session.one(
         "SELECT (SELECT count(*) FROM series), (SELECT count(*) FROM episode), (SELECT count(*) FROM release), \
          (SELECT count(*) FROM video WHERE is_active = TRUE), (SELECT count(*) FROM video WHERE is_active = FALSE), \
-         (SELECT count(*) FROM character)",
+         (SELECT count(*) FROM character), (SELECT count(*) FROM pet)",
         &[],
         |row| {
             Ok(Counts {
@@ -74,6 +88,7 @@ pub fn counts(session: &Session<'_>) -> Result<Counts, SqlError> {
                 videos: row.get(3)?,
                 inactive_videos: row.get(4)?,
                 characters: row.get(5)?,
+                pets: row.get(6)?,
             })
         },
     )

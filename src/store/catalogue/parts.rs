@@ -5,12 +5,12 @@
 //! that is no longer so.
 
 use super::changes::{EpisodeRow, Put, VideoRow};
-use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, write};
+use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, search, write};
 use crate::model::{MetadataOrigin, SeriesStatus};
-use crate::store::sql::{Session, SqlError, values};
+use crate::store::sql::{Engine, Session, SqlError, values};
 
 /// The fields of a series that a partial import carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Card {
     /// Never empty.
     pub title: String,
@@ -68,7 +68,7 @@ pub struct KnownEpisode {
 }
 
 /// The natural key of a video.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct VideoKey {
     /// `kodik-shikimori`.
     pub source_name: String,
@@ -86,11 +86,11 @@ pub fn card(session: &Session<'_>, key: &TitleKey) -> Result<Option<StoredCard>,
     stored_card(session, source, &key.source_id)
 }
 
-/// Writes the card of a series.
-pub fn put_card(session: &Session<'_>, key: &TitleKey, put: &CardPut, now: i64) -> Result<(), SqlError> {
+/// Writes the card of a series; gives its row.
+pub fn put_card(session: &Session<'_>, key: &TitleKey, put: &CardPut, now: i64) -> Result<i64, SqlError> {
     match put {
         CardPut::Insert { card, slug } => insert_card(session, key, card, slug, now),
-        CardPut::Update { row, card } => update_card(session, *row, card, now),
+        CardPut::Update { row, card } => update_card(session, *row, card, now).map(|()| *row),
     }
 }
 
@@ -186,21 +186,38 @@ fn stored_card(session: &Session<'_>, source: i64, source_id: &str) -> Result<Op
     )
 }
 
-fn insert_card(session: &Session<'_>, key: &TitleKey, card: &Card, slug: &str, now: i64) -> Result<(), SqlError> {
+fn insert_card(session: &Session<'_>, key: &TitleKey, card: &Card, slug: &str, now: i64) -> Result<i64, SqlError> {
     let source = write::source_row(session, &key.source_name)?;
     let slug = write::free_slug(session, slug)?;
-    session.execute("INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, status, poster, \
-             genres, studios, origin, fingerprint, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12)", values![source, &key.source_id, &slug, &card.title, &codec::list(&card.alternative_titles), &card.description, card.year, card.status.map(SeriesStatus::as_str), &card.poster, &codec::list(&card.genres), // A card does not say where it came from; whoever knows may replace it.
-            codec::origin(MetadataOrigin::MaterialData), now])
-        .map(drop)
+    session.one(
+        "INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, status, poster, \
+         genres, studios, origin, fingerprint, created_at, updated_at, search_text) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, '[]', ?11, '', ?12, ?12, ?13) RETURNING id",
+        values![
+            source,
+            &key.source_id,
+            &slug,
+            &card.title,
+            &codec::list(&card.alternative_titles),
+            &card.description,
+            card.year,
+            card.status.map(SeriesStatus::as_str),
+            &card.poster,
+            &codec::list(&card.genres),
+            // A card does not say where it came from; whoever knows may replace it.
+            codec::origin(MetadataOrigin::MaterialData),
+            now,
+            &search::text_of(&card.title, &card.alternative_titles)
+        ],
+        |row| row.get(0),
+    )
 }
 
 fn update_card(session: &Session<'_>, row: i64, card: &Card, now: i64) -> Result<(), SqlError> {
     session
         .execute(
             "UPDATE series SET title = ?2, alternative_titles = ?3, description = ?4, year = ?5, status = ?6, \
-             poster = ?7, genres = ?8, fingerprint = '', updated_at = ?9 WHERE id = ?1",
+             poster = ?7, genres = ?8, fingerprint = '', updated_at = ?9, search_text = ?10 WHERE id = ?1",
             values![
                 row,
                 &card.title,
@@ -210,7 +227,8 @@ fn update_card(session: &Session<'_>, row: i64, card: &Card, now: i64) -> Result
                 card.status.map(SeriesStatus::as_str),
                 &card.poster,
                 &codec::list(&card.genres),
-                now
+                now,
+                &search::text_of(&card.title, &card.alternative_titles)
             ],
         )
         .map(drop)
@@ -235,5 +253,23 @@ fn stored_video(session: &Session<'_>, episode: i64, key: &VideoKey) -> Result<O
              disabled_by IS NOT NULL FROM video WHERE episode_id = ?1 AND url = ?2 AND player_source = ?3",
         values![episode, &key.url, &key.player_source],
         read::video,
+    )
+}
+
+/// The first of these episodes that another series than this one has.
+pub fn foreign_episode(session: &Session<'_>, key: &TitleKey, ids: &[&str]) -> Result<Option<String>, SqlError> {
+    let ids = serde_json::to_string(ids).unwrap_or_default();
+    let list = match session.engine() {
+        Engine::Sqlite => "(SELECT value FROM json_each(?3))",
+        Engine::Postgres => "(SELECT jsonb_array_elements_text(CAST(CAST(?3 AS TEXT) AS jsonb)))",
+    };
+    session.first(
+        &format!(
+            "SELECT e.source_episode_id FROM source s JOIN episode e ON e.source = s.id \
+             JOIN series r ON r.id = e.series_id WHERE s.name = ?1 AND r.source_id <> ?2 \
+             AND e.source_episode_id IN {list} ORDER BY e.source_episode_id LIMIT 1"
+        ),
+        values![&key.source_name, &key.source_id, &ids],
+        |row| row.get(0),
     )
 }

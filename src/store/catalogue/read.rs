@@ -1,7 +1,8 @@
 //! What is stored of one title, read with one query for each table.
 
+use super::changes::SeriesRow;
 use super::{TitleKey, codec};
-use crate::model::{CharacterRole, MetadataOrigin, Series, SeriesId, Signals};
+use crate::model::{CharacterRole, MetadataOrigin, Signals};
 use crate::store::sql::{Row, Session, SqlError, values};
 
 /// A title as it is stored.
@@ -27,7 +28,7 @@ pub struct StoredSeries {
     /// Slug.
     pub slug: String,
     /// The data.
-    pub series: Series,
+    pub series: SeriesRow,
     /// Where the data came from.
     pub origin: MetadataOrigin,
     /// A person edited it.
@@ -117,36 +118,43 @@ pub struct StoredVideo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCharacter {
     /// The source's id.
-    pub source_id: u64,
+    pub source_id: String,
     /// Name.
     pub name: String,
     /// Russian name.
     pub russian: Option<String>,
     /// Image.
     pub image: Option<String>,
-    /// Role in this series; `None` = known, but not of this series.
+    /// The role that the series states; `None` = only the character says that it is in the series.
     pub role: Option<CharacterRole>,
+    /// Its own record was imported: what a series says only fills gaps.
+    pub described: bool,
+    /// A person edited it.
+    pub admin_modified: bool,
 }
 
 pub(super) fn source_row(session: &Session<'_>, name: &str) -> Result<Option<i64>, SqlError> {
     session.first("SELECT id FROM source WHERE name = ?1", values![name], |row| row.get(0))
 }
 
-/// Is this the record that was imported last?
-pub fn has_fingerprint(session: &Session<'_>, key: &TitleKey, fingerprint: &str) -> Result<bool, SqlError> {
-    session.exists(
-        "SELECT 1 FROM source s JOIN series r ON r.source = s.id \
+/// Is this the record that was imported last? `Some(true)`: it is, and staging still has an open row of the title.
+pub fn same_fingerprint(session: &Session<'_>, key: &TitleKey, fingerprint: &str) -> Result<Option<bool>, SqlError> {
+    session.first(
+        "SELECT EXISTS (SELECT 1 FROM parsed_series p WHERE p.source_name = s.name AND p.external_id = r.source_id \
+         AND p.shape = '' AND p.state <> 'processed') \
+         FROM source s JOIN series r ON r.source = s.id \
          WHERE s.name = ?1 AND r.source_id = ?2 AND r.fingerprint = ?3",
         values![&key.source_name, &key.source_id, fingerprint],
+        |row| row.get(0),
     )
 }
 
 /// What is stored of a title.
 pub fn title(session: &Session<'_>, key: &TitleKey) -> Result<Option<StoredTitle>, SqlError> {
     let Some(source) = source_row(session, &key.source_name)? else { return Ok(None) };
-    let series = session.first("SELECT id, slug, source_id, title, alternative_titles, description, year, status, poster, genres, kind, score, \
+    let series = session.first("SELECT id, slug, fingerprint, title, alternative_titles, description, year, status, poster, genres, kind, score, \
              rating, duration_minutes, episodes_total, episodes_aired, next_episode_at, aired_on, released_on, studios, \
-             franchise, season, imdb_id, kinopoisk_id, origin, admin_modified, fingerprint \
+             franchise, season, imdb_id, kinopoisk_id, origin, admin_modified \
              FROM series WHERE source = ?1 AND source_id = ?2", values![source, &key.source_id], series)?;
     let Some(series) = series else { return Ok(None) };
     let row = series.row;
@@ -161,16 +169,11 @@ pub fn title(session: &Session<'_>, key: &TitleKey) -> Result<Option<StoredTitle
 
 fn series(row: &Row<'_>) -> Result<StoredSeries, SqlError> {
     let text = |index: usize| row.text(index);
-    let source_id = text(2)?;
-    let id = source_id
-        .parse::<SeriesId>()
-        .map_err(|error| SqlError::Unreadable(format!("a stored series id is unreadable: {error}")))?;
     let date = |index: usize| row.text_or_null(index)?.map(codec::parse_date).transpose();
     Ok(StoredSeries {
         row: row.get(0)?,
         slug: row.get(1)?,
-        series: Series {
-            id,
+        series: SeriesRow {
             title: row.get(3)?,
             alternative_titles: codec::parse_list(text(4)?)?,
             description: row.get(5)?,
@@ -197,7 +200,7 @@ fn series(row: &Row<'_>) -> Result<StoredSeries, SqlError> {
         },
         origin: codec::parse_origin(text(24)?)?,
         admin_modified: row.get(25)?,
-        fingerprint: row.get(26)?,
+        fingerprint: row.get(2)?,
     })
 }
 
@@ -274,7 +277,8 @@ pub(super) fn video(row: &Row<'_>) -> Result<StoredVideo, SqlError> {
 
 fn characters(session: &Session<'_>, series: i64) -> Result<Vec<StoredCharacter>, SqlError> {
     session.query(
-        "SELECT c.source_id, c.name, c.russian, c.image, sc.role FROM series_character sc \
+        "SELECT c.source_id, c.name, c.russian, c.image, sc.role_of_series, c.described, c.admin_modified \
+             FROM series_character sc \
              JOIN character c ON c.id = sc.character_id WHERE sc.series_id = ?1",
         values![series],
         character,
@@ -288,5 +292,7 @@ fn character(row: &Row<'_>) -> Result<StoredCharacter, SqlError> {
         russian: row.get(2)?,
         image: row.get(3)?,
         role: row.text_or_null(4)?.map(codec::parse_role),
+        described: row.get(5)?,
+        admin_modified: row.get(6)?,
     })
 }

@@ -1,9 +1,9 @@
 //! Applying [`Changes`] inside the transaction that read the title.
 
-use super::changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, VideoRow};
-use super::{TitleKey, codec};
-use crate::model::{Character, MetadataOrigin, Series, SeriesStatus};
-use crate::store::sql::{Session, SqlError, Value, signed, values};
+use super::changes::{Changes, EpisodeRow, Put, ReleaseRow, RowRef, SeriesPut, SeriesRow, VideoRow};
+use super::{TitleKey, codec, persons, search};
+use crate::model::{MetadataOrigin, SeriesStatus};
+use crate::store::sql::{Session, SqlError, Value, values};
 
 pub(super) fn source_row(session: &Session<'_>, name: &str) -> Result<i64, SqlError> {
     if let Some(row) = super::read::source_row(session, name)? {
@@ -14,10 +14,10 @@ pub(super) fn source_row(session: &Session<'_>, name: &str) -> Result<i64, SqlEr
     session.one("SELECT id FROM source WHERE name = ?1", values![name], |row| row.get(0))
 }
 
-/// Writes everything; `now` (milliseconds since 1970) is the time of all rows touched.
-pub fn apply(session: &Session<'_>, key: &TitleKey, changes: &Changes, now: i64) -> Result<(), SqlError> {
+/// Writes everything; `now` (milliseconds since 1970) is the time of all rows touched. Gives the row of the series.
+pub fn apply(session: &Session<'_>, key: &TitleKey, changes: &Changes, now: i64) -> Result<Option<i64>, SqlError> {
     let source = source_row(session, &key.source_name)?;
-    let Some(series) = put_series(session, source, key, changes, now)? else { return Ok(()) };
+    let Some(series) = put_series(session, source, key, changes, now)? else { return Ok(None) };
     let episodes = put_episodes(session, source, series, &changes.episodes, now)?;
     switch_off(
         session,
@@ -34,7 +34,8 @@ pub fn apply(session: &Session<'_>, key: &TitleKey, changes: &Changes, now: i64)
     )?;
     switch_off(session, "UPDATE video SET is_active = FALSE, updated_at = ?2 WHERE id = ?1", &changes.videos_off, now)?;
     put_videos(session, &changes.videos, &episodes, &releases, now)?;
-    put_characters(session, source, series, changes, now)
+    persons::put_cast(session, source, series, key, changes, now)?;
+    Ok(Some(series))
 }
 
 fn put_series(
@@ -57,8 +58,9 @@ fn put_series(
                     "INSERT INTO series (source, source_id, slug, title, alternative_titles, description, year, \
                      status, poster, genres, kind, score, rating, duration_minutes, episodes_total, episodes_aired, \
                      next_episode_at, aired_on, released_on, studios, franchise, season, imdb_id, kinopoisk_id, origin, \
-                     fingerprint, updated_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-                     ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?27) RETURNING id",
+                     fingerprint, updated_at, search_text, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+                     ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?27) \
+                     RETURNING id",
                     &values,
                     |row| row.get(0),
                 )
@@ -74,7 +76,7 @@ fn put_series(
                  poster = ?7, genres = ?8, kind = ?9, score = ?10, rating = ?11, duration_minutes = ?12, \
                  episodes_total = ?13, episodes_aired = ?14, next_episode_at = ?15, aired_on = ?16, released_on = ?17, \
                  studios = ?18, franchise = ?19, season = ?20, imdb_id = ?21, kinopoisk_id = ?22, origin = ?23, \
-                 fingerprint = ?24, updated_at = ?25 WHERE id = ?1",
+                 fingerprint = ?24, updated_at = ?25, search_text = ?26 WHERE id = ?1",
                 &values,
             )?;
             Ok(Some(*row))
@@ -96,27 +98,29 @@ struct SeriesTexts {
     studios: String,
     aired_on: Option<String>,
     released_on: Option<String>,
+    search_text: String,
 }
 
 impl SeriesTexts {
-    fn of(series: &Series) -> Self {
+    fn of(series: &SeriesRow) -> Self {
         Self {
             alternative_titles: codec::list(&series.alternative_titles),
             genres: codec::list(&series.genres),
             studios: codec::list(&series.signals.studios),
             aired_on: series.signals.aired_on.map(codec::date),
             released_on: series.signals.released_on.map(codec::date),
+            search_text: search::text_of(&series.title, &series.alternative_titles),
         }
     }
 
     /// Everything an import may change, in the order of both statements above.
     fn values<'a>(
         &'a self,
-        series: &'a Series,
+        series: &'a SeriesRow,
         origin: MetadataOrigin,
         fingerprint: &'a str,
         now: i64,
-    ) -> [Value<'a>; 24] {
+    ) -> [Value<'a>; 25] {
         let signals = &series.signals;
         [
             Value::from(&series.title),
@@ -143,6 +147,7 @@ impl SeriesTexts {
             Value::from(codec::origin(origin)),
             Value::from(fingerprint),
             Value::from(now),
+            Value::from(&self.search_text),
         ]
     }
 }
@@ -306,42 +311,4 @@ fn switch_off(session: &Session<'_>, sql: &str, rows: &[i64], now: i64) -> Resul
         return Ok(());
     }
     session.execute_many(sql, rows.iter().map(|row| vec![Value::from(*row), Value::from(now)])).map(drop)
-}
-
-fn put_characters(
-    session: &Session<'_>,
-    source: i64,
-    series: i64,
-    changes: &Changes,
-    now: i64,
-) -> Result<(), SqlError> {
-    for Character { id, name, russian, image, .. } in &changes.characters {
-        // A character is shared by many series: what this one does not know, another may have told.
-        session.execute(
-            "INSERT INTO character (source, source_id, name, russian, image, created_at, updated_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (source, source_id) DO UPDATE SET \
-             name = excluded.name, russian = coalesce(excluded.russian, character.russian), \
-             image = coalesce(excluded.image, character.image), updated_at = excluded.updated_at \
-             WHERE character.name IS DISTINCT FROM excluded.name \
-             OR character.russian IS DISTINCT FROM coalesce(excluded.russian, character.russian) \
-             OR character.image IS DISTINCT FROM coalesce(excluded.image, character.image)",
-            values![source, signed(*id)?, name, russian, image, now],
-        )?;
-    }
-    for (id, role) in &changes.character_links {
-        session.execute(
-            "INSERT INTO series_character (series_id, character_id, role) \
-                 SELECT ?1, id, ?4 FROM character WHERE source = ?2 AND source_id = ?3 \
-                 ON CONFLICT (series_id, character_id) DO UPDATE SET role = excluded.role",
-            values![series, source, signed(*id)?, codec::role(*role)],
-        )?;
-    }
-    for id in &changes.characters_unlinked {
-        session.execute(
-            "DELETE FROM series_character WHERE series_id = ?1 AND character_id = \
-                 (SELECT id FROM character WHERE source = ?2 AND source_id = ?3)",
-            values![series, source, signed(*id)?],
-        )?;
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::parameter::EPOCH;
-use crate::store::sql::SqlError;
+use crate::store::sql::{Cell, SqlError};
 
 /// One row.
 #[derive(Debug)]
@@ -113,8 +113,53 @@ impl<'r> Answer<'r> {
         std::str::from_utf8(bytes).map(Some).map_err(|_| raw.misfit("UTF-8"))
     }
 
+    pub(in crate::store) fn cell(&self, index: usize) -> Result<Cell, SqlError> {
+        let Some(raw) = self.raw(index)? else { return Ok(Cell::Null) };
+        Ok(match raw.ty {
+            Type::BYTEA => Cell::Blob(raw.bytes.to_vec()),
+            Type::BOOL => Cell::Bool(raw.whole() == Some(1)),
+            Type::FLOAT4 | Type::FLOAT8 => Cell::Real(raw.real().ok_or_else(|| raw.misfit("number"))?),
+            Type::JSONB => Cell::Text(without_blanks(self.text(index)?.unwrap_or_default())),
+            _ => match raw.whole() {
+                Some(number) => Cell::Int(number),
+                None => Cell::Text(self.text(index)?.unwrap_or_default().to_owned()),
+            },
+        })
+    }
+
     fn keep(&self, index: usize, make: impl FnOnce() -> String) -> Option<&str> {
         let made = self.made.get_or_init(|| vec![OnceCell::new(); self.row.len()].into_boxed_slice());
         made.get(index).map(|cell| cell.get_or_init(make).as_str())
+    }
+}
+
+/// JSON without the blanks between its parts.
+fn without_blanks(json: &str) -> String {
+    let (mut inside, mut escaped) = (false, false);
+    json.chars()
+        .filter(|c| {
+            let blank = !inside && *c == ' ';
+            if *c == '"' && !escaped {
+                inside = !inside;
+            }
+            escaped = inside && *c == '\\' && !escaped;
+            !blank
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_blanks;
+
+    #[test]
+    fn blanks_inside_of_texts_stay() {
+        for (text, compact) in [
+            (r#"["a b", "c"]"#, r#"["a b","c"]"#),
+            (r#"{"a": [1, 2], "b \" c": " "}"#, r#"{"a":[1,2],"b \" c":" "}"#),
+            (r#"["a\\", "b c"]"#, r#"["a\\","b c"]"#),
+        ] {
+            assert_eq!(without_blanks(text), compact);
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::store::postgres::{Answer, Transaction};
 
 pub use error::SqlError;
 pub use row::{Column, Row};
-pub use value::{Value, signed};
+pub use value::{Cell, Value, signed};
 
 /// Parameters of a statement: `values![id, name]`, each anything that becomes a [`Value`].
 macro_rules! values {
@@ -180,6 +180,21 @@ impl Session<'_> {
             Self::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
             Self::Postgres(transaction) => transaction.batch(sql),
         }
+    }
+
+    /// Tries something that may fail, without giving up what was done before: a failure undoes `job` alone. The outer
+    /// error means that the whole transaction is lost.
+    pub fn attempt<T>(&self, job: impl FnOnce() -> Result<T, SqlError>) -> Result<Result<T, SqlError>, SqlError> {
+        self.batch("SAVEPOINT attempt")?;
+        let done = job();
+        if done.is_err() {
+            if let Self::Postgres(transaction) = self {
+                transaction.forgive();
+            }
+            self.batch("ROLLBACK TO SAVEPOINT attempt")?;
+        }
+        self.batch("RELEASE SAVEPOINT attempt")?;
+        Ok(done)
     }
 
     /// Waits until no other transaction holds the lock of this name, and holds it until this one ends. Whoever decides

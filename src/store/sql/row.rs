@@ -2,7 +2,7 @@
 
 use rusqlite::types::ValueRef;
 
-use super::SqlError;
+use super::{Cell, SqlError};
 use crate::store::postgres::Answer;
 
 /// One row, valid until the next is read.
@@ -38,6 +38,20 @@ impl Row<'_> {
         match self {
             Self::Sqlite(row) => Ok(row.get_ref(index)?.as_bytes_or_null().map_err(rusqlite::Error::from)?),
             Self::Postgres(row) => row.bytes(index),
+        }
+    }
+
+    /// The value of a column, whatever its type. JSON is without the blanks that a server puts into it.
+    pub fn cell(&self, index: usize) -> Result<Cell, SqlError> {
+        match self {
+            Self::Sqlite(row) => Ok(match row.get_ref(index)? {
+                ValueRef::Null => Cell::Null,
+                ValueRef::Integer(value) => Cell::Int(value),
+                ValueRef::Real(value) => Cell::Real(value),
+                text @ ValueRef::Text(_) => Cell::Text(text.as_str().map_err(rusqlite::Error::from)?.to_owned()),
+                ValueRef::Blob(value) => Cell::Blob(value.to_vec()),
+            }),
+            Self::Postgres(row) => row.cell(index),
         }
     }
 

@@ -21,6 +21,46 @@ pub enum Value<'a> {
     Blob(&'a [u8]),
 }
 
+/// A value of a row, whatever its type; becomes a parameter again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// SQL's NULL.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number, or a time as milliseconds since 1970.
+    Int(i64),
+    /// A number.
+    Real(f64),
+    /// Text, JSON, or a UUID.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl Cell {
+    /// The same as a parameter.
+    pub fn as_value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Int(value) => Value::Int(*value),
+            Self::Real(value) => Value::Real(*value),
+            Self::Text(value) => Value::Text(value),
+            Self::Blob(value) => Value::Blob(value),
+        }
+    }
+
+    /// About how many bytes it takes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Text(value) => value.len() + 24,
+            Self::Blob(value) => value.len() + 24,
+            _ => 24,
+        }
+    }
+}
+
 impl rusqlite::ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match *self {

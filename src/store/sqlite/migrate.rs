@@ -9,7 +9,7 @@ use crate::store::error::{StoreError, StoreErrorKind};
 /// The migrations of one database, oldest first.
 #[derive(Debug)]
 pub struct Schema {
-    /// `("V1__name", sql)`, numbered, rising.
+    /// `("V1__name", sql)`, in the order of their numbers.
     pub migrations: &'static [(&'static str, &'static str)],
 }
 

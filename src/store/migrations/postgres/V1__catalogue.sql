@@ -123,5 +123,3 @@ CREATE TABLE series_character (
     role         text   NOT NULL CHECK (role IN ('main', 'supporting')),
     PRIMARY KEY (series_id, character_id)
 );
--- For ON DELETE CASCADE.
-CREATE INDEX series_character_by_character ON series_character (character_id);

@@ -1,0 +1,44 @@
+//! Stopping an import: what is open ends as failed with the code `cancelled`, what is in stays in.
+
+use super::settle::{end_batch, say_import};
+use super::{Imports, ImportsError, Refused, now};
+use crate::model::{ImportId, ImportStatus};
+use crate::store::imports::{self, StoredImport};
+use crate::store::sqlite::CrashPoints;
+
+const POINTS: CrashPoints =
+    CrashPoints { before: "imports.cancel.before_commit", after: "imports.cancel.after_commit" };
+
+const REASON: &str = "the import was cancelled";
+
+impl Imports {
+    /// Stops an import. Asked again, it answers the same.
+    pub async fn cancel(&self, id: ImportId) -> Result<StoredImport, ImportsError> {
+        let now = now();
+        let done = self.store.write(POINTS, move |session| {
+            let Some(number) = imports::number_of(session, &id.to_string())? else {
+                return Ok(Err(Refused::NoSuchImport));
+            };
+            imports::lock_import(session, number)?;
+            let import = imports::import_by_number(session, number)?;
+            match import.status {
+                ImportStatus::Cancelled => return Ok(Ok(import)),
+                status if status.is_final() => return Ok(Err(Refused::Ended(status.as_str()))),
+                _ => {}
+            }
+            for batch in imports::open_batches(session, number)? {
+                imports::fail_open(session, batch.number, "cancelled", REASON, now)?;
+                let counts = imports::counts(session, batch.number)?;
+                end_batch(session, &batch, ImportStatus::Cancelled, &counts, Some(REASON), now)?;
+            }
+            if imports::end_import(session, number, ImportStatus::Cancelled, Some("cancelled"), now)? {
+                let results = imports::totals(session, number)?.results;
+                say_import(session, number, ImportStatus::Cancelled, Some("cancelled"), Some(&results), now)?;
+            }
+            imports::import_by_number(session, number).map(Ok)
+        });
+        let import = done.await??;
+        self.tell();
+        Ok(import)
+    }
+}

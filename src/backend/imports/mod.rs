@@ -1,0 +1,159 @@
+//! Imports: a job, its batches, the outcome of every record.
+//!
+//! A batch is stored as it arrives and worked on when it is here ([`receive`](self)); a small one whose sender waits is
+//! worked on right away, in one transaction. What is stored and not decided is the queue of the workers ([`work`]),
+//! which claim records for a while, so that a crash of one loses nothing. When nothing of a batch is open, it ends;
+//! when nothing of a finalised import is open, that ends.
+
+mod apply;
+mod backoff;
+mod cancel;
+mod create;
+mod derive;
+mod error;
+mod fetch;
+mod item;
+mod read;
+mod receive;
+mod record;
+mod retry;
+mod settle;
+mod small;
+mod sweep;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use crate::store::Store;
+use crate::store::objects::Sources;
+use crate::store::sql::Engine;
+
+pub use create::{Create, Created};
+pub use error::{ImportsError, Refused};
+pub use item::{Item, array_items};
+pub use read::{BatchView, ImportView, Summary};
+pub use receive::Received;
+
+/// What bounds imports.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one record.
+    pub record_bytes: usize,
+    /// Bytes of one batch that comes with its request.
+    pub batch_bytes: u64,
+    /// Records that are worked on at once; 0 = what suits the engine.
+    pub workers: usize,
+    /// Attempts of a record before it fails.
+    pub attempts: u32,
+    /// How long a claim holds without being renewed.
+    pub lease: Duration,
+    /// How long a body may pause.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record_bytes: 16 << 20,
+            batch_bytes: 1 << 30,
+            workers: 0,
+            attempts: 8,
+            lease: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The use cases of imports. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Imports(Arc<Inner>);
+
+/// See [`Imports`].
+#[derive(Debug)]
+pub struct Inner {
+    store: Arc<Store>,
+    limits: Limits,
+    sources: Option<Sources>,
+    /// Whose claims are ours.
+    owner: String,
+    /// There may be something to do.
+    work: Notify,
+    /// There may be something to fetch.
+    fetch: Notify,
+    /// There may be something to tell; the number only changes.
+    news: watch::Sender<u64>,
+}
+
+impl std::ops::Deref for Imports {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Imports {
+    /// Imports into this store. Without `sources` nothing is fetched.
+    pub fn new(store: Arc<Store>, limits: Limits, sources: Option<Sources>) -> Self {
+        let owner = Uuid::now_v7().to_string();
+        Self(Arc::new(Inner {
+            store,
+            limits,
+            sources,
+            owner,
+            work: Notify::new(),
+            fetch: Notify::new(),
+            news: watch::Sender::new(0),
+        }))
+    }
+
+    /// What bounds them.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Changes whenever there may be new events.
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Tells the workers and the watchers that something has changed.
+    fn wake(&self) {
+        self.work.notify_one();
+        self.fetch.notify_one();
+        self.tell();
+    }
+
+    /// Tells the watchers.
+    fn tell(&self) {
+        self.news.send_modify(|number| *number = number.wrapping_add(1));
+    }
+
+    /// Records that are worked on at once. The embedded engine makes one commit of many; a server works side by side.
+    fn parallel(&self) -> usize {
+        match (self.limits.workers, self.store.engine()) {
+            (0, Engine::Sqlite) => 64,
+            (0, Engine::Postgres) => 8,
+            (workers, _) => workers,
+        }
+    }
+
+    /// When a claim of now lapses.
+    fn lease_until(&self, now: i64) -> i64 {
+        now.saturating_add(i64::try_from(self.limits.lease.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The hash that tells one body from another.
+pub fn hash(body: &[u8]) -> String {
+    blake3::hash(body).to_hex().to_string()
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

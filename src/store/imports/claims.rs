@@ -1,0 +1,136 @@
+//! The queue: results that are not decided, taken by one worker at a time for a while.
+
+use super::Number;
+use crate::model::{Collision, ImportStatus, ResultStatus};
+use crate::store::sql::{Engine, Session, SqlError, Value, values};
+
+/// Whose claim, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The worker.
+    pub owner: String,
+    /// When it lapses.
+    pub until: i64,
+    /// Results at most.
+    pub limit: u32,
+}
+
+/// A result that is ours now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// Its id.
+    pub result: i64,
+    /// Attempts, this one included.
+    pub attempts: u32,
+    /// What its record is about, so that two of the same are not worked on at once.
+    pub about: (Option<String>, Option<String>, Option<String>),
+}
+
+/// A batch with results to work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueBatch {
+    /// The batch.
+    pub number: Number,
+    /// How far it is.
+    pub status: ImportStatus,
+    /// Its import.
+    pub import: Number,
+    /// The import's id.
+    pub import_id: String,
+    /// How far the import is.
+    pub import_status: ImportStatus,
+    /// Towards what is there.
+    pub collision: Collision,
+    /// Only into staging.
+    pub later: bool,
+}
+
+/// Results of a batch that may be claimed, cheapest question first.
+const DUE: [(ResultStatus, &str); 3] = [
+    (ResultStatus::Retrying, "AND not_before <= ?4"),
+    (ResultStatus::Started, "AND (lease_until IS NULL OR lease_until < ?4)"),
+    (ResultStatus::Created, ""),
+];
+
+/// Batches with results that may be claimed now.
+pub fn due_batches(session: &Session<'_>, now: i64, limit: u32) -> Result<Vec<DueBatch>, SqlError> {
+    let sql = "SELECT b.number, b.status, r.number, CAST(r.id AS TEXT), r.status, r.collision, r.process \
+         FROM import_batch b JOIN import_record r ON r.number = b.import \
+         WHERE b.status IN ('created', 'started') AND (b.received = TRUE OR b.storage_url IS NOT NULL) \
+           AND (EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'created') \
+             OR EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'retrying' \
+               AND not_before <= ?1) \
+             OR EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'started' \
+               AND (lease_until IS NULL OR lease_until < ?1))) \
+         ORDER BY b.number LIMIT ?2";
+    session.query(sql, values![now, limit], |row| {
+        let status = row.text(1)?;
+        let import_status = row.text(4)?;
+        let collision = row.text(5)?;
+        Ok(DueBatch {
+            number: row.get(0)?,
+            status: super::word(ImportStatus::named(status), status)?,
+            import: row.get(2)?,
+            import_id: row.get(3)?,
+            import_status: super::word(ImportStatus::named(import_status), import_status)?,
+            collision: super::word(collision.parse().ok(), collision)?,
+            later: row.text(6)? == "later",
+        })
+    })
+}
+
+/// Batches without anything open that have not been ended.
+pub fn finished_batches(session: &Session<'_>, limit: u32) -> Result<Vec<(Number, Number)>, SqlError> {
+    session.query(
+        "SELECT b.number, b.import FROM import_batch b \
+         WHERE b.status IN ('created', 'started') AND b.received = TRUE \
+           AND NOT EXISTS (SELECT 1 FROM import_result WHERE batch = b.number \
+             AND status IN ('created', 'started', 'retrying')) \
+         ORDER BY b.number LIMIT ?1",
+        values![limit],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Takes results of a batch. On PostgreSQL others are passed by instead of waited for.
+pub fn claim(session: &Session<'_>, batch: Number, claim: &Claim, now: i64) -> Result<Vec<Claimed>, SqlError> {
+    let alone = if session.engine() == Engine::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let mut claimed = Vec::new();
+    for (status, due) in DUE {
+        let left = claim.limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        let sql = format!(
+            "UPDATE import_result SET status = 'started', attempts = attempts + 1, lease_owner = ?2, \
+             lease_until = ?3, updated_at = ?4 \
+             WHERE id IN (SELECT id FROM import_result WHERE batch = ?1 AND status = '{}' {due} \
+               ORDER BY id LIMIT ?5 {alone}) \
+             RETURNING id, attempts, kind, source_name, external_id",
+            status.as_str(),
+        );
+        let parameters = values![batch, &claim.owner, claim.until, now, left];
+        claimed.extend(session.query(&sql, parameters, |row| {
+            Ok(Claimed { result: row.get(0)?, attempts: row.get(1)?, about: (row.get(2)?, row.get(3)?, row.get(4)?) })
+        })?);
+    }
+    claimed.sort_by_key(|claimed| claimed.result);
+    Ok(claimed)
+}
+
+/// Keeps what is ours for longer.
+pub fn renew(session: &Session<'_>, owner: &str, results: &[i64], until: i64) -> Result<u64, SqlError> {
+    session.execute_many(
+        "UPDATE import_result SET lease_until = ?3 WHERE id = ?1 AND lease_owner = ?2 AND status = 'started'",
+        results.iter().map(|result| vec![Value::Int(*result), Value::Text(owner), Value::Int(until)]),
+    )
+}
+
+/// Gives back what was claimed and not begun: the attempt does not count.
+pub fn release(session: &Session<'_>, owner: &str, results: &[i64]) -> Result<u64, SqlError> {
+    session.execute_many(
+        "UPDATE import_result SET lease_owner = NULL, lease_until = NULL, attempts = attempts - 1 \
+         WHERE id = ?1 AND lease_owner = ?2 AND status = 'started'",
+        results.iter().map(|result| vec![Value::Int(*result), Value::Text(owner)]),
+    )
+}

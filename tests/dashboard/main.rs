@@ -1,0 +1,12 @@
+//! The dashboard as a browser meets it: over HTTP, byte by byte, and in a real Chromium.
+#![allow(clippy::unwrap_used, clippy::print_stderr, dead_code, missing_docs, reason = "a test fails by panicking")]
+
+mod browser;
+mod chromium;
+mod imports;
+mod login;
+mod pages;
+mod search;
+mod visitor;
+#[path = "../serve/world.rs"]
+mod world;
