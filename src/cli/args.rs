@@ -56,9 +56,6 @@ pub enum Command {
     /// Serve the import API and the catalogue, from the embedded SQLite file or from PostgreSQL.
     #[command(after_help = exit::HELP)]
     Serve(ServeArgs),
-    /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
-    #[command(after_help = super::import::HELP)]
-    Import(ImportArgs),
     /// Print the catalogue as JSON lines in a fixed order, without row ids and times: equal output = equal catalogue.
     #[command(after_help = exit::HELP)]
     Dump(DumpArgs),
@@ -71,6 +68,9 @@ pub enum Command {
     /// Look at staged records, queue refused ones again, throw some away.
     #[command(subcommand)]
     Staging(StagingCommand),
+    /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
+    #[command(after_help = super::import::HELP)]
+    Import(ImportArgs),
     /// Ask a running server whether it is ready; exit 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.

@@ -78,11 +78,11 @@ fn execute(cli: Cli) -> Exit {
         Command::Diagnose(args) => diagnose::execute(&args, &layers, &folder),
         Command::State(command) => state_command(command, &layers, &folder),
         Command::Serve(args) => serve::execute(&args, layers, &folder),
-        Command::Import(args) => import::execute(&args, &layers, &folder),
         Command::Dump(args) => dump::execute(&args, &layers, &folder),
         Command::Copy(args) => copy::execute(&args, &layers, &folder),
         Command::Process(args) => process::execute(&args, &layers, &folder),
         Command::Staging(command) => staging::execute(&command, &layers, &folder),
+        Command::Import(args) => import::execute(&args, &layers, &folder),
         Command::Healthcheck(args) => healthcheck::execute(&args, &layers),
         Command::Sandbox(args) => sandbox_command(args),
         Command::Completions { shell } => {

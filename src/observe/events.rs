@@ -225,32 +225,6 @@ pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &s
     warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
 }
 
-/// A batch of nodes is in.
-pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
-    for (outcome, count) in [
-        ("inserted", inserted),
-        ("updated", updated),
-        ("unchanged", unchanged),
-        ("duplicate", duplicates),
-        ("failed", failed),
-    ] {
-        counter!("parser_nodes_rows_total", "outcome" => outcome).increment(count);
-    }
-    debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
-}
-
-/// A batch of nodes is tried again.
-pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
-    counter!("parser_nodes_batches_retried_total").increment(1);
-    warn!(batch, tries, reason, "writing a batch of nodes again");
-}
-
-/// A file of nodes is at its end.
-pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
-    counter!("parser_nodes_jobs_total", "status" => status).increment(1);
-    info!(job, status, total, failed, "import of nodes finished");
-}
-
 /// A connection is open as long as what this returns lives.
 pub fn connection_open() -> OpenConnection {
     gauge!("parser_server_connections").increment(1.0);
@@ -331,4 +305,30 @@ pub fn schedule_failed(reason: &str) {
 pub fn import_not_closed(import: &str, reason: &str) {
     counter!("parser_load_imports_not_closed_total").increment(1);
     warn!(import, reason, "the run's import could not be closed");
+}
+
+/// A batch of nodes is in.
+pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_nodes_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
+}
+
+/// A batch of nodes is tried again.
+pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
+    counter!("parser_nodes_batches_retried_total").increment(1);
+    warn!(batch, tries, reason, "writing a batch of nodes again");
+}
+
+/// A file of nodes is at its end.
+pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
+    counter!("parser_nodes_jobs_total", "status" => status).increment(1);
+    info!(job, status, total, failed, "import of nodes finished");
 }
