@@ -117,6 +117,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("checkpoint.migrate.after_backup", "tests/checkpoint"),
     ("checkpoint.migrate.after_ledger", "tests/checkpoint"),
     ("checkpoint.migrate.after_checkpoint", "tests/checkpoint"),
+    ("nodes.begin.before_commit", "tests/bulk"),
+    ("nodes.begin.after_commit", "tests/bulk"),
+    ("nodes.batch.before_commit", "tests/bulk"),
+    ("nodes.batch.after_commit", "tests/bulk"),
+    ("nodes.finish.before_commit", "tests/bulk"),
+    ("nodes.finish.after_commit", "tests/bulk"),
 ];
 
 /// When the process dies.
