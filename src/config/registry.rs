@@ -363,7 +363,9 @@ pub fn dotenv_example() -> String {
         if setting.secret {
             let _ = writeln!(text, "{}=", setting.name);
         } else {
-            let _ = writeln!(text, "#{}={}", setting.name, setting.default);
+            // A value with spaces is one only in quotes.
+            let quote = if setting.default.contains(' ') { "\"" } else { "" };
+            let _ = writeln!(text, "#{}={quote}{}{quote}", setting.name, setting.default);
         }
     }
     text
