@@ -44,15 +44,15 @@ impl Backend {
     pub(super) async fn open(&self) -> Result<Arc<Store>, BackendError> {
         Ok(Arc::new(Store::open(&self.location, 0).await?))
     }
+}
 
-    /// Runs one piece of work to its end.
-    pub(super) fn block_on<F: Future<Output = Exit>>(&self, work: F) -> Exit {
-        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(work),
-            Err(error) => {
-                messages::error(&format!("cannot start: {error}"), None);
-                Exit::Usage
-            }
+/// Runs one piece of work to its end.
+pub(super) fn block_on<F: Future<Output = Exit>>(work: F) -> Exit {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            messages::error(&format!("cannot start: {error}"), None);
+            Exit::Usage
         }
     }
 }

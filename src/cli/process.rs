@@ -12,7 +12,7 @@ use crate::config::Layers;
 use crate::model::RecordKind;
 use crate::store::jobs::RunCounts;
 
-use super::backend::{Backend, job_options};
+use super::backend::{Backend, block_on, job_options};
 use super::exit::Exit;
 use super::signals::Signals;
 use super::{complain, messages, print_bytes};
@@ -70,7 +70,7 @@ pub(super) fn execute(args: &ProcessArgs, layers: &Layers, folder: &Path) -> Exi
             return Exit::Usage;
         }
     };
-    backend.block_on(async {
+    block_on(async {
         let mut signals = match Signals::install() {
             Ok(signals) => signals,
             Err(error) => {

@@ -1,5 +1,6 @@
 //! `parser staging list|show|requeue|discard`: records that wait for the catalogue, and those it could not take.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -11,7 +12,7 @@ use crate::config::Layers;
 use crate::model::RecordKind;
 use crate::store::staging::{Filter, StagedRow, State};
 
-use super::backend::Backend;
+use super::backend::{Backend, block_on};
 use super::exit::Exit;
 use super::{complain, harmless, messages, print_bytes, table};
 
@@ -97,7 +98,7 @@ pub(super) fn execute(command: &StagingCommand, layers: &Layers, folder: &Path) 
         Ok(backend) => backend,
         Err(exit) => return exit,
     };
-    backend.block_on(async {
+    block_on(async {
         let done = async {
             let staging = Staging::new(backend.open().await?);
             match command {
@@ -171,7 +172,8 @@ async fn show(staging: &Staging, args: &OneArgs) -> Result<Exit, BackendError> {
     ];
     for (name, value) in more {
         if let Some(value) = value {
-            text += &format!("{name:<9} {value}\n");
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{name:<9} {value}");
         }
     }
     Ok(print_bytes(harmless(&text).as_bytes()))

@@ -365,7 +365,9 @@ pub fn dotenv_example() -> String {
         } else if setting.default.contains(' ') {
             let _ = writeln!(text, "#{}=\"{}\"", setting.name, setting.default);
         } else {
-            let _ = writeln!(text, "#{}={}", setting.name, setting.default);
+            // A value with spaces is one only in quotes.
+            let quote = if setting.default.contains(' ') { "\"" } else { "" };
+            let _ = writeln!(text, "#{}={quote}{}{quote}", setting.name, setting.default);
         }
     }
     text

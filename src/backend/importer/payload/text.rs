@@ -33,8 +33,7 @@ pub(super) mod date {
     use crate::model::Date;
     use crate::store::catalogue;
 
-    // Serde wants the reference.
-    #[expect(clippy::ref_option, reason = "the signature is serde's")]
+    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
     pub(in crate::backend::importer) fn serialize<S: Serializer>(
         date: &Option<Date>,
         serializer: S,
