@@ -225,6 +225,22 @@ pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &s
     warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
 }
 
+/// A connection is open as long as what this returns lives.
+pub fn connection_open() -> OpenConnection {
+    gauge!("parser_server_connections").increment(1.0);
+    OpenConnection(())
+}
+
+/// See [`connection_open`].
+#[derive(Debug)]
+pub struct OpenConnection(());
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!("parser_server_connections").decrement(1.0);
+    }
+}
+
 /// A record of an import is decided.
 pub fn import_record_ended(status: &'static str, attempts: u32) {
     counter!("parser_import_records_total", "status" => status).increment(1);
@@ -253,4 +269,66 @@ pub fn import_fetch_failed(reason: &str) {
 pub fn import_work_failed(reason: &str) {
     counter!("parser_import_work_failures_total").increment(1);
     warn!(reason, "the import workers cannot work at the moment");
+}
+
+/// A job begins. `job`: `series`, `release`, `character`, `pet`.
+pub fn job_started(job: &'static str) {
+    info!(job, "job started");
+}
+
+/// A job ended.
+pub fn job_ended(job: &'static str, written: u64, unchanged: u64, waiting: u64, failed: u64, error: Option<&str>) {
+    let counts = [("written", written), ("unchanged", unchanged), ("waiting", waiting), ("failed", failed)];
+    for (outcome, count) in counts {
+        counter!("parser_job_records_total", "job" => job, "outcome" => outcome).increment(count);
+    }
+    counter!("parser_job_runs_total", "job" => job, "end" => if error.is_some() { "failed" } else { "finished" })
+        .increment(1);
+    match error {
+        None => info!(job, written, unchanged, waiting, failed, "job ended"),
+        Some(error) => error!(job, written, unchanged, waiting, failed, error, "job failed"),
+    }
+}
+
+/// The store refuses a staged record, which is kept aside.
+pub fn record_parked(kind: &'static str, id: i64, reason: &str) {
+    counter!("parser_staging_parked_total", "kind" => kind).increment(1);
+    warn!(kind, id, reason, "record parked");
+}
+
+/// The schedule of the jobs could not be read; it is tried again soon.
+pub fn schedule_failed(reason: &str) {
+    warn!(reason, "cannot see which jobs are due");
+}
+
+/// The import of a run could not be closed; it stays open at the backend until somebody closes it.
+pub fn import_not_closed(import: &str, reason: &str) {
+    counter!("parser_load_imports_not_closed_total").increment(1);
+    warn!(import, reason, "the run's import could not be closed");
+}
+
+/// A batch of nodes is in.
+pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_nodes_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
+}
+
+/// A batch of nodes is tried again.
+pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
+    counter!("parser_nodes_batches_retried_total").increment(1);
+    warn!(batch, tries, reason, "writing a batch of nodes again");
+}
+
+/// A file of nodes is at its end.
+pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
+    counter!("parser_nodes_jobs_total", "status" => status).increment(1);
+    info!(job, status, total, failed, "import of nodes finished");
 }

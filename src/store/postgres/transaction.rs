@@ -70,6 +70,11 @@ impl<'c> Transaction<'c> {
         self.failed.get()
     }
 
+    /// What has failed is about to be undone by rolling back to a savepoint; should that fail, it counts again.
+    pub(in crate::store) fn forgive(&self) {
+        self.failed.set(false);
+    }
+
     /// Is the connection of no use any more, or better made anew?
     pub(super) fn spoilt(&self) -> bool {
         self.lost.get() || self.stale.get()
