@@ -231,9 +231,9 @@ async fn more_rows_than_go_at_once_arrive_in_order() {
                     // Asking on while an answer is read.
                     nested += u32::from(session.exists("SELECT 1", &[])?);
                     row.get(0)
-                });
+                })?;
                 assert_eq!(nested, 1_000);
-                ids
+                Ok(ids)
             })
             .await
             .unwrap();

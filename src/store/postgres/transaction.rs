@@ -1,11 +1,15 @@
 //! An open transaction on one connection: what a job's session does on this engine.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::future::{join_all, try_join_all};
+use futures::stream::ReadyChunks;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Row, RowStream};
 
@@ -20,6 +24,19 @@ const PIPELINE: usize = 256;
 /// Rows of an answer that are taken from the wire at once.
 const CHUNK: usize = 128;
 
+/// An answer that is being read.
+struct Open {
+    /// `None` = everything is off the wire.
+    chunks: Option<Pin<Box<ReadyChunks<RowStream>>>>,
+    rows: VecDeque<Row>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").field("waiting", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
 /// One open transaction.
 #[derive(Debug)]
 pub struct Transaction<'c> {
@@ -27,6 +44,7 @@ pub struct Transaction<'c> {
     connection: &'c Connection,
     /// Changes nothing.
     question: bool,
+    open: RefCell<Vec<Rc<RefCell<Open>>>>,
     limit: Cell<Option<Duration>>,
     failed: Cell<bool>,
     lost: Cell<bool>,
@@ -39,6 +57,7 @@ impl<'c> Transaction<'c> {
             runtime,
             connection,
             question,
+            open: RefCell::default(),
             limit: Cell::new(Some(connection.limit)),
             failed: Cell::new(false),
             lost: Cell::new(false),
@@ -89,10 +108,12 @@ impl<'c> Transaction<'c> {
     }
 
     pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), SqlError> {
+        self.settle()?;
         self.wait(self.connection.client.batch_execute(sql))
     }
 
     pub(in crate::store) fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, SqlError> {
+        self.settle()?;
         self.wait(async {
             let statement = self.connection.statement(sql).await?;
             self.connection.client.execute_raw(&statement, values).await
@@ -104,6 +125,7 @@ impl<'c> Transaction<'c> {
         sql: &str,
         rows: impl IntoIterator<Item = Vec<Value<'v>>>,
     ) -> Result<u64, SqlError> {
+        self.settle()?;
         let mut touched = 0;
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
@@ -126,6 +148,7 @@ impl<'c> Transaction<'c> {
         rows: impl IntoIterator<Item = Vec<Value<'v>>>,
         mut take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
     ) -> Result<(), SqlError> {
+        self.settle()?;
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let some: Vec<_> = rows.by_ref().take(PIPELINE).collect();
@@ -146,27 +169,57 @@ impl<'c> Transaction<'c> {
         Ok(())
     }
 
-    /// Hands over each row as it comes; memory does not grow with the answer.
+    /// Hands over each row as it comes; memory does not grow with the answer, unless the taker asks on meanwhile.
     pub(in crate::store) fn each(
         &self,
         sql: &str,
         values: &[Value<'_>],
         mut take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
     ) -> Result<(), SqlError> {
-        let stream = self.ask(sql, values)?;
-        let mut chunks = Box::pin(stream.ready_chunks(CHUNK));
-        // Outside of the runtime, so that the taker may ask on.
-        while let Some(rows) = self.wait(async {
-            chunks.next().await.map(|rows| rows.into_iter().collect::<Result<Vec<Row>, _>>()).transpose()
-        })? {
-            for row in &rows {
-                take(Answer::new(row))?;
+        let chunks = Box::pin(self.ask(sql, values)?.ready_chunks(CHUNK));
+        let open = Rc::new(RefCell::new(Open { chunks: Some(chunks), rows: VecDeque::new() }));
+        self.open.borrow_mut().push(Rc::clone(&open));
+        let taken = loop {
+            let row = open.borrow_mut().rows.pop_front();
+            let result = match row {
+                Some(row) => take(Answer::new(&row)).map(|()| true),
+                None => self.more(&open),
+            };
+            match result {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
             }
+        };
+        self.open.borrow_mut().retain(|other| !Rc::ptr_eq(other, &open));
+        taken
+    }
+
+    /// Takes more rows of an answer from the wire; `false` = there are none.
+    fn more(&self, open: &RefCell<Open>) -> Result<bool, SqlError> {
+        let mut open = open.borrow_mut();
+        let Some(chunks) = open.chunks.as_mut() else { return Ok(false) };
+        let next = self.wait(async {
+            chunks.next().await.map(|rows| rows.into_iter().collect::<Result<Vec<_>, _>>()).transpose()
+        });
+        if !matches!(next, Ok(Some(_))) {
+            open.chunks = None;
+        }
+        let Some(rows) = next? else { return Ok(false) };
+        open.rows.extend(rows);
+        Ok(true)
+    }
+
+    /// Answers come one after the other on the wire: the next can only be read when those before it are.
+    fn settle(&self) -> Result<(), SqlError> {
+        for open in self.open.borrow().iter() {
+            while self.more(open)? {}
         }
         Ok(())
     }
 
     pub(in crate::store) fn first(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<Row>, SqlError> {
+        self.settle()?;
         let values = self.asked(values);
         self.wait(async {
             let statement = self.connection.statement(sql).await?;
@@ -185,6 +238,7 @@ impl<'c> Transaction<'c> {
     }
 
     fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<RowStream, SqlError> {
+        self.settle()?;
         let values = self.asked(values);
         self.wait(async {
             let statement = self.connection.statement(sql).await?;
