@@ -40,6 +40,7 @@ fn run() -> anyhow::Result<()> {
             Scenario::Limits => scenarios::limits::run(&parser, &options)?,
             Scenario::Startup => scenarios::startup::run(&parser, &options)?,
             Scenario::Http => scenarios::http::run(&options)?,
+            Scenario::Imports => scenarios::imports::run(&parser, &options)?,
         }
     }
     Ok(())

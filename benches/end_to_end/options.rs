@@ -14,6 +14,7 @@ scenarios (default: all)
   limits     wall time over what the limits allow, limits on
   startup    opening a state with 100,000 finished titles
   http       requests per second of the HTTP layer alone
+  imports    records per second through the imports API (50,000 as JSON lines; on PostgreSQL with DATABASE_URL)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --runs N     measure so many times and print the median (default 3)
@@ -27,6 +28,7 @@ pub(crate) enum Scenario {
     Limits,
     Startup,
     Http,
+    Imports,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Options {
                 "limits" => options.scenarios.push(Scenario::Limits),
                 "startup" => options.scenarios.push(Scenario::Startup),
                 "http" => options.scenarios.push(Scenario::Http),
+                "imports" => options.scenarios.push(Scenario::Imports),
                 "--titles" => options.titles = value()?.parse()?,
                 "--runs" => options.runs = value()?.parse()?,
                 "--bin" => options.bin = Some(value()?.into()),
@@ -64,8 +67,8 @@ impl Options {
         }
         ensure!(options.runs > 0 && options.titles > 0, "--runs and --titles are at least 1");
         if options.scenarios.is_empty() {
-            use Scenario::{Contract, Embedded, Http, Limits, Startup};
-            options.scenarios = vec![Embedded, Contract, Limits, Startup, Http];
+            use Scenario::{Contract, Embedded, Http, Imports, Limits, Startup};
+            options.scenarios = vec![Embedded, Contract, Limits, Startup, Http, Imports];
         }
         Ok(options)
     }

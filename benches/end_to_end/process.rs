@@ -36,6 +36,14 @@ impl Helper {
     }
 }
 
+impl Helper {
+    /// User and system time of it so far.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let (_, user, system) = times(&format!("/proc/{}", self.0.id()))?;
+        Ok(user + system)
+    }
+}
+
 /// What a process cost.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cost {

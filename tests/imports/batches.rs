@@ -103,7 +103,7 @@ fn a_bad_line_fails_alone_with_its_place() {
             json!([5, malformed, "failed", "malformed"]),
             json!([6, oversize, "failed", "too_large"]),
             json!([7, not_text, "failed", "invalid_utf8"]),
-            json!([8, not_text + 14, "completed", null]),
+            json!([8, not_text + 13, "completed", null]),
         ];
         assert_eq!(seen, expected);
         let items = served.get(&format!("{import}/results?status=failed&originals=true"))["items"].clone();

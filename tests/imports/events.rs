@@ -9,7 +9,11 @@ use crate::place::{DEADLINE, LINES, Served, head, lines, on_each_engine, record}
 
 /// Id, type and data of each event in a text.
 fn events(text: &str) -> Vec<(u64, String, Value)> {
-    text.split("\n\n")
+    // A live answer still has its head.
+    text.rsplit("\r\n\r\n")
+        .next()
+        .unwrap_or_default()
+        .split("\n\n")
         .filter(|event| event.starts_with("id: "))
         .map(|event| {
             let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();

@@ -2,6 +2,7 @@
 
 pub(crate) mod full;
 pub(crate) mod http;
+pub(crate) mod imports;
 pub(crate) mod limits;
 pub(crate) mod startup;
 

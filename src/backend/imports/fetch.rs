@@ -265,16 +265,14 @@ impl Imports {
     async fn holding<T>(&self, batch: &Fetchable, wait: impl Future<Output = T>) -> Result<T, Broken> {
         tokio::pin!(wait);
         loop {
-            match tokio::time::timeout((self.limits.lease / 3).max(Duration::from_millis(10)), &mut wait).await {
-                Ok(done) => return Ok(done),
-                Err(_) => {
-                    let (number, owner, until) = (batch.number, self.owner.clone(), self.lease_until(now()));
-                    let held =
-                        self.store.write(FETCH, move |session| imports::hold_batch(session, number, &owner, until));
-                    if !held.await? {
-                        return Err(Broken::Lost);
-                    }
-                }
+            let turn = (self.limits.lease / 3).max(Duration::from_millis(10));
+            if let Ok(done) = tokio::time::timeout(turn, &mut wait).await {
+                return Ok(done);
+            }
+            let (number, owner, until) = (batch.number, self.owner.clone(), self.lease_until(now()));
+            let held = self.store.write(FETCH, move |session| imports::hold_batch(session, number, &owner, until));
+            if !held.await? {
+                return Err(Broken::Lost);
             }
         }
     }

@@ -35,14 +35,14 @@ impl Item {
     }
 
     /// Its record, or the result of one that cannot be read, with the place in the words.
-    pub(super) fn read(&self, longest: usize) -> Result<Record, NewResult> {
+    pub(super) fn read(&self, longest: usize) -> Result<Record, Box<NewResult>> {
         let place = self.place;
         let failed = |code: &str, message: &str, original| {
             let place_text = match place.line {
                 Some(line) => format!("line {line}, byte {}", place.offset),
                 None => format!("record {}, byte {}", place.ordinal, place.offset),
             };
-            NewResult {
+            Box::new(NewResult {
                 place,
                 kind: None,
                 source_name: None,
@@ -50,7 +50,7 @@ impl Item {
                 attempts: 0,
                 end: Some(Finish::failed(code, format!("{place_text}: {message}"), false)),
                 original,
-            }
+            })
         };
         let too_large = |len: u64| failed("too_large", &format!("{len} bytes, at most {longest} are taken"), None);
         match &self.bytes {
@@ -66,7 +66,7 @@ impl Item {
     pub(super) fn result(&self, longest: usize) -> NewResult {
         match self.read(longest) {
             Ok(record) => NewResult { original: self.bytes.clone().ok(), ..of_record(self.place, &record) },
-            Err(failed) => failed,
+            Err(failed) => *failed,
         }
     }
 }

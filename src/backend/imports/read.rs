@@ -51,7 +51,7 @@ impl Imports {
 
     /// One import.
     pub async fn get(&self, id: ImportId) -> Result<ImportView, ImportsError> {
-        self.of_import(id, |session, import| view(session, import)).await
+        self.of_import(id, view).await
     }
 
     /// One import in numbers.

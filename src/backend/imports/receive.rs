@@ -291,7 +291,7 @@ impl Receipt {
                 }
                 None => match make(session, &target, &done, (owner.clone(), until), now)? {
                     Err(refused) => return Ok(Err(refused)),
-                    Ok(Made::Known(batch)) => return Ok(Ok((None, Some(batch)))),
+                    Ok(Made::Known(batch)) => return Ok(Ok((None, Some(*batch)))),
                     Ok(Made::New(number)) => number,
                 },
             };
@@ -324,7 +324,7 @@ impl Receipt {
 
 enum Made {
     New(Number),
-    Known(StoredBatch),
+    Known(Box<StoredBatch>),
 }
 
 fn make(
@@ -336,7 +336,7 @@ fn make(
 ) -> Result<Result<Made, Refused>, SqlError> {
     let import = match admit(session, target, now)? {
         Err(refused) => return Ok(Err(refused)),
-        Ok(Admitted::Known(batch)) => return Ok(Ok(Made::Known(batch))),
+        Ok(Admitted::Known(batch)) => return Ok(Ok(Made::Known(Box::new(batch)))),
         Ok(Admitted::New(import)) => import,
     };
     imports::lock_import(session, import.number)?;

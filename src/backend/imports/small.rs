@@ -61,7 +61,7 @@ impl Imports {
             let mut results = Vec::with_capacity(read.len());
             for (place, bytes, record) in read {
                 let result = match record {
-                    Err(failed) => failed,
+                    Err(failed) => *failed,
                     Ok(record) => {
                         let end = apply(session, &record, manner, now)?;
                         let original = bytes.filter(|_| end.status == ResultStatus::Failed);

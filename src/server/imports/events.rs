@@ -158,19 +158,15 @@ impl Watching {
                 return None;
             }
             self.news.mark_unchanged();
-            match self.shared.imports.events(self.id, self.after, PAGE).await {
-                Ok((events, ended)) => {
-                    self.ended = ended;
-                    if let Some(last) = events.last() {
-                        self.after = last.id;
-                        return Some(events.iter().map(|one| event(one.id, &one.kind, &one.data)).collect());
-                    }
-                    if ended {
-                        return None;
-                    }
-                }
-                // The import is gone, or the store is: the client comes back and is told.
-                Err(_) => return None,
+            // The import is gone, or the store is: the client comes back and is told.
+            let (events, ended) = self.shared.imports.events(self.id, self.after, PAGE).await.ok()?;
+            self.ended = ended;
+            if let Some(last) = events.last() {
+                self.after = last.id;
+                return Some(events.iter().map(|one| event(one.id, &one.kind, &one.data)).collect());
+            }
+            if ended {
+                return None;
             }
             tokio::select! {
                 _ = self.closing.wait_for(|closing| *closing) => return None,
