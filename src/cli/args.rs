@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::copy::CopyArgs;
 use super::dump::DumpArgs;
 use super::healthcheck::HealthcheckArgs;
+use super::import::ImportArgs;
 use super::process::ProcessArgs;
 use super::sandbox::SandboxArgs;
 use super::serve::ServeArgs;
@@ -67,6 +68,9 @@ pub enum Command {
     /// Look at staged records, queue refused ones again, throw some away.
     #[command(subcommand)]
     Staging(StagingCommand),
+    /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
+    #[command(after_help = super::import::HELP)]
+    Import(ImportArgs),
     /// Ask a running server whether it is ready; exit 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.

@@ -9,6 +9,7 @@ mod diagnose;
 mod dump;
 mod exit;
 pub mod healthcheck;
+pub mod import;
 mod messages;
 mod place;
 pub mod process;
@@ -81,6 +82,7 @@ fn execute(cli: Cli) -> Exit {
         Command::Copy(args) => copy::execute(&args, &layers, &folder),
         Command::Process(args) => process::execute(&args, &layers, &folder),
         Command::Staging(command) => staging::execute(&command, &layers, &folder),
+        Command::Import(args) => import::execute(&args, &layers, &folder),
         Command::Healthcheck(args) => healthcheck::execute(&args, &layers),
         Command::Sandbox(args) => sandbox_command(args),
         Command::Completions { shell } => {

@@ -73,6 +73,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         request_timeout: settings.server.request_timeout,
         max_requests: settings.server.max_requests,
         max_requests_per_token: settings.server.max_requests_per_token,
+        idle_timeout: settings.server.idle_timeout,
         shutdown: settings.server.shutdown,
         imports: settings.imports.clone(),
         objects: settings.objects.clone(),

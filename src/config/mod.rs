@@ -19,6 +19,6 @@ pub use layers::{Layers, Origin};
 pub use objects::{ObjectSettings, S3Keys, S3Settings};
 pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};
 pub use settings::{
-    BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings, RateSettings,
-    ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
+    BackendApi, BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings,
+    RateSettings, ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
 };

@@ -81,6 +81,13 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "Backend that receives the catalogue. Empty = the embedded one (see `DATABASE_URL`).",
     ),
+    setting(
+        Services,
+        "BACKEND_API",
+        "auto",
+        "How that backend is spoken to: `batch` (a title is one request), `contract` (one for each part of it), `auto` \
+         (it is asked).",
+    ),
     secret(
         Services,
         "INTERNAL_TOKEN",
@@ -216,6 +223,12 @@ pub static SETTINGS: &[Setting] = &[
         "SERVER_MAX_REQUESTS_PER_TOKEN",
         "128",
         "Those of them that may belong to one token, so that importers leave room for readers (429, `Retry-After`).",
+    ),
+    setting(
+        Server,
+        "SERVER_IDLE_TIMEOUT_SECONDS",
+        "60",
+        "How long a client may take for the head of its next request, and for the next bytes of an answer.",
     ),
     setting(
         Server,

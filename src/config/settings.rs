@@ -98,6 +98,17 @@ pub struct BackendSettings {
     pub token: SecretString,
     /// Requests per second; `None` = unlimited.
     pub rate: Option<f64>,
+    /// How it is spoken to; `None` = it is asked.
+    pub api: Option<BackendApi>,
+}
+
+/// How a backend is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendApi {
+    /// By imports.
+    Batch,
+    /// By the existing contract.
+    Contract,
 }
 
 /// HTTP behaviour shared by all services.
@@ -188,6 +199,8 @@ pub struct ServerSettings {
     pub max_requests: usize,
     /// Those of one token.
     pub max_requests_per_token: usize,
+    /// A request's head, and a pause in taking an answer.
+    pub idle_timeout: Duration,
     /// How long requests in flight may take at the end.
     pub shutdown: Duration,
     /// Browsers reach it by https.
@@ -294,8 +307,10 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
     let backend_url = reader.url("BACKEND_BASE_URL");
     let internal_token = reader.secret("INTERNAL_TOKEN");
     let backend_rate = unlimited(reader.rate("BACKEND_RATE_LIMIT_RPS").unwrap_or(0.0));
+    let apis = [("auto", None), ("batch", Some(BackendApi::Batch)), ("contract", Some(BackendApi::Contract))];
+    let api = reader.choice("BACKEND_API", &apis).flatten();
     let backend = match (backend_url, internal_token.clone()) {
-        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate }),
+        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate, api }),
         (Some(_), None) => {
             let hint = Some("it must equal the backend's own INTERNAL_TOKEN");
             reader.fault("INTERNAL_TOKEN", "is not set, but BACKEND_BASE_URL is", hint);
@@ -382,6 +397,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
             max_requests: usize::try_from(reader.number("SERVER_MAX_REQUESTS", 1..=65_536)).unwrap_or(1),
             max_requests_per_token: usize::try_from(reader.number("SERVER_MAX_REQUESTS_PER_TOKEN", 1..=65_536))
                 .unwrap_or(1),
+            idle_timeout: reader.seconds("SERVER_IDLE_TIMEOUT_SECONDS"),
             shutdown: reader.seconds("SERVER_SHUTDOWN_SECONDS"),
             https: reader.url("PUBLIC_URL").is_some_and(|url| url.scheme() == "https"),
         },

@@ -140,10 +140,10 @@ pub fn no_such_translation(name: &str) {
     warn!(name, "TRANSLATION_PRIORITIES or TRANSLATIONS_EXCLUDED names a translation that the source does not have");
 }
 
-/// Another process holds the catalogue's write lock.
+/// Another process holds the catalogue's write lock, a change collided with another, or the server is away.
 pub fn store_locked(reason: &str, delay: Duration) {
     counter!("parser_store_locked_total").increment(1);
-    warn!(reason, delay_ms = millis(delay), "the catalogue is locked, trying again");
+    warn!(reason, delay_ms = millis(delay), "the catalogue cannot take it now, trying again");
 }
 
 /// A number also in JSON, where `u128` would become a text.
@@ -225,6 +225,22 @@ pub fn object_resumed(kind: &'static str, offset: u64, failures: u32, reason: &s
     warn!(kind, offset, failures, reason, wait_ms = millis(wait), "reading an object broke, going on");
 }
 
+/// A connection is open as long as what this returns lives.
+pub fn connection_open() -> OpenConnection {
+    gauge!("parser_server_connections").increment(1.0);
+    OpenConnection(())
+}
+
+/// See [`connection_open`].
+#[derive(Debug)]
+pub struct OpenConnection(());
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        gauge!("parser_server_connections").decrement(1.0);
+    }
+}
+
 /// A record of an import is decided.
 pub fn import_record_ended(status: &'static str, attempts: u32) {
     counter!("parser_import_records_total", "status" => status).increment(1);
@@ -283,4 +299,36 @@ pub fn record_parked(kind: &'static str, id: i64, reason: &str) {
 /// The schedule of the jobs could not be read; it is tried again soon.
 pub fn schedule_failed(reason: &str) {
     warn!(reason, "cannot see which jobs are due");
+}
+
+/// The import of a run could not be closed; it stays open at the backend until somebody closes it.
+pub fn import_not_closed(import: &str, reason: &str) {
+    counter!("parser_load_imports_not_closed_total").increment(1);
+    warn!(import, reason, "the run's import could not be closed");
+}
+
+/// A batch of nodes is in.
+pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_nodes_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
+}
+
+/// A batch of nodes is tried again.
+pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
+    counter!("parser_nodes_batches_retried_total").increment(1);
+    warn!(batch, tries, reason, "writing a batch of nodes again");
+}
+
+/// A file of nodes is at its end.
+pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
+    counter!("parser_nodes_jobs_total", "status" => status).increment(1);
+    info!(job, status, total, failed, "import of nodes finished");
 }

@@ -84,6 +84,8 @@ impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { catalogue, imports, jobs, token, limits, metrics, dashboard } = parts;
         Self(Arc::new(Inner {
+            staging: Staging::new(Arc::clone(catalogue.store())),
+            background: Background::new(jobs.clone()),
             streams: imports::Streams::default(),
             places: Semaphore::new(limits.max_requests),
             token_places: Semaphore::new(limits.max_requests_per_token),

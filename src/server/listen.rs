@@ -20,20 +20,27 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::Service as _;
 
+use super::patient::Patient;
 use super::probes::Peer;
 use crate::observe::events;
 
 /// Open connections, idle ones included. More wait in the system's queue.
 const CONNECTIONS: usize = 1024;
 
-/// How long a request's head may take, the wait for it on an idle connection included.
-const HEAD: Duration = Duration::from_secs(60);
+/// How long clients are waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For a request's head (on an idle connection from the answer before), and for an answer's next bytes to be taken.
+    pub(super) idle: Duration,
+    /// For what is in flight when the server stops.
+    pub(super) end: Duration,
+}
 
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// Serves until `stop` is ready, then gives what is in flight until `deadline` to finish.
-pub(super) async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>, deadline: Duration) {
+/// Serves until `stop` is ready, then gives what is in flight some time to finish.
+pub(super) async fn serve(listener: TcpListener, app: Router, stop: impl Future<Output = ()>, patience: Patience) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -45,7 +52,13 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: impl Future<
             accepted = accept(&listener, &places) => accepted,
         };
         if let Some((stream, peer, place)) = accepted {
-            connections.spawn(connection(stream, peer, app.clone(), closed.clone(), place));
+            connections.spawn(connection(
+                Patient::new(stream, patience.idle),
+                peer,
+                app.clone(),
+                closed.clone(),
+                place,
+            ));
         }
         while connections.try_join_next().is_some() {}
     }
@@ -54,7 +67,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, stop: impl Future<
     // Nobody listens any more when the last connection has ended already.
     let _ = closing.send(true);
     let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(deadline, all).await.is_err() {
+    if tokio::time::timeout(patience.end, all).await.is_err() {
         events::server_cut(connections.len());
         connections.shutdown().await;
     }
@@ -76,7 +89,7 @@ async fn accept(
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: Patient,
     peer: SocketAddr,
     app: Router,
     mut closed: watch::Receiver<bool>,
@@ -91,10 +104,12 @@ async fn connection(
             app.call(request).await
         }
     });
+    let _counted = events::connection_open();
+    let idle = stream.patience();
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(idle)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
     );

@@ -28,6 +28,7 @@ mod listen;
 mod negotiate;
 mod openapi;
 mod params;
+mod patient;
 mod payload;
 mod probes;
 mod staging;
@@ -36,7 +37,7 @@ mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
@@ -59,6 +60,9 @@ const READERS: usize = 2;
 /// How often recorded durations are folded into the metrics' buckets.
 const FOLD: Duration = Duration::from_secs(5);
 
+/// Workers have at least this long to give back what they hold.
+const GIVING_BACK: Duration = Duration::from_millis(250);
+
 /// What a server needs.
 #[derive(Debug)]
 pub struct Options {
@@ -76,6 +80,8 @@ pub struct Options {
     pub max_requests: usize,
     /// Those of them that belong to one token.
     pub max_requests_per_token: usize,
+    /// How long a client may take for a request's head, and for the next bytes of an answer.
+    pub idle_timeout: Duration,
     /// How long requests in flight may take once the server stops.
     pub shutdown: Duration,
     /// What bounds imports.
@@ -96,17 +102,19 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     state: app::Shared,
-    shutdown: Duration,
+    patience: listen::Patience,
 }
 
 impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
         let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, dashboard, .. } = options;
-        let Options { max_requests, max_requests_per_token, imports, objects, .. } = options;
+        let Options { max_requests, max_requests_per_token, idle_timeout, imports, objects, .. } = options;
+        let patience = listen::Patience { idle: idle_timeout, end: shutdown };
         let sources = Sources::listed(&objects)?;
-        // The contract names the source in every request.
         let store = Arc::new(Store::open(&catalog, READERS).await.map_err(BackendError::from)?);
+        let jobs = Jobs::new(Arc::clone(&store), options.jobs);
+        jobs.prepare().await?;
         let bounds = Limits {
             record_bytes: objects.max_line,
             batch_bytes: imports.max_batch,
@@ -116,8 +124,7 @@ impl Server {
             idle: request_timeout,
         };
         let imports = Imports::new(Arc::clone(&store), bounds, Some(sources));
-        let jobs = Jobs::new(Arc::clone(&store), options.jobs);
-        jobs.prepare().await?;
+        // The contract names the source in every request.
         let catalogue = Catalogue::new(store, "");
         catalogue.prepare_search().await?;
         let listener =
@@ -125,7 +132,7 @@ impl Server {
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
         let parts = app::Parts { catalogue, imports, jobs, token, limits, metrics, dashboard };
-        Ok(Self { listener, address, state: app::Shared::new(parts), shutdown })
+        Ok(Self { listener, address, state: app::Shared::new(parts), patience })
     }
 
     /// Where it listens.
@@ -136,7 +143,7 @@ impl Server {
     /// Serves until `stop` is ready; then accepts no more, finishes what is in flight (within the deadline), and closes
     /// the catalogue.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, address, state, shutdown } = self;
+        let Self { listener, address, state, patience } = self;
         events::server_started(address);
         let metrics = state.metrics.clone();
         let folding = tokio::spawn(async move {
@@ -150,19 +157,23 @@ impl Server {
         let imports = state.imports.clone();
         let mut working = tokio::spawn(async move { imports.work(stopped).await });
         let streams = state.streams.clone();
+        let (told, since) = tokio::sync::watch::channel(Instant::now());
         let stop = async move {
             stop.await;
+            told.send_replace(Instant::now());
             // Watchers would hold up the end.
             streams.close();
         };
         state.background.keep_schedule();
-        listen::serve(listener, app::router(state.clone()), stop, shutdown).await;
+        listen::serve(listener, app::router(state.clone()), stop, patience).await;
         // Jobs end after the batch they are at; what they leave is theirs whose lease is next.
-        let _ = tokio::time::timeout(shutdown, state.background.finish()).await;
+        let left = patience.end.saturating_sub(since.borrow().elapsed()).max(GIVING_BACK);
+        let _ = tokio::time::timeout(left, state.background.finish()).await;
         folding.abort();
-        // Records in work finish, the others are given back.
+        // Records in work finish, the others are given back, in what is left of the time.
         stopping.send_replace(true);
-        if tokio::time::timeout(shutdown, &mut working).await.is_err() {
+        let left = patience.end.saturating_sub(since.borrow().elapsed()).max(GIVING_BACK);
+        if tokio::time::timeout(left, &mut working).await.is_err() {
             working.abort();
             events::import_work_failed("the workers did not finish in time; their claims lapse");
         }

@@ -71,6 +71,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     // A part that a crawler posts is one transaction; whoever was not told posts it again, which changes nothing.
     ("catalogue.part.before_commit", "tests/serve/upsert.rs"),
     ("catalogue.part.after_commit", "tests/serve/upsert.rs"),
+    ("copy.before_commit", "tests/postgres/commands.rs"),
+    ("copy.after_commit", "tests/postgres/commands.rs"),
     // The names of old rows are made searchable; whatever is left undone is done at the next start.
     ("catalogue.search.before_commit", "tests/dashboard/search.rs"),
     ("catalogue.search.after_commit", "tests/dashboard/search.rs"),

@@ -1,6 +1,7 @@
 //! `parser serve` as its clients meet it: the binary, over HTTP. Every test has a server and a folder of its own.
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs, reason = "a test fails by panicking")]
 
+mod auth;
 mod contract;
 mod crawl;
 mod docs;

@@ -5,6 +5,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -64,5 +66,5 @@ async fn page() -> Result<Response, Refusal> {
 fn nonce() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
