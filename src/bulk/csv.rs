@@ -63,7 +63,7 @@ impl Rows {
     /// Rows of at most `cap` bytes.
     pub fn new(cap: usize) -> Self {
         Self {
-            reader: Reader::new(),
+            reader: fresh(),
             input: BytesMut::new(),
             seen: 0,
             text: vec![0; 1024],
@@ -104,9 +104,12 @@ impl Rows {
             return None;
         }
         loop {
+            if self.seen == 0 {
+                self.skip_blank_lines();
+            }
             let unseen = &self.input[self.seen..];
             if unseen.is_empty() && !self.ended {
-                return self.too_long();
+                return None;
             }
             // An empty input tells the reader that this is the end.
             let (result, read, written, fields) =
@@ -147,19 +150,19 @@ impl Rows {
 
     fn row(&mut self) -> Row {
         let raw = self.input.split_to(self.seen).freeze();
-        // Blank lines before the row are no rows.
-        let blank = raw.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-        let line = self.line + self.count(&raw[..blank]);
-        self.line = line;
-        self.line += self.count(&raw[blank..]);
-        let row = Row::Fields {
-            line,
-            text: self.text[..self.written].to_vec(),
-            ends: self.ends[..self.fields].to_vec(),
-            raw: raw.slice(blank..),
-        };
+        let line = self.line;
+        self.line += self.count(&raw);
+        let text = self.text[..self.written].to_vec();
+        let row = Row::Fields { line, text, ends: self.ends[..self.fields].to_vec(), raw };
         self.forget();
         row
+    }
+
+    /// Blank lines before a row are no rows, and no part of one.
+    fn skip_blank_lines(&mut self) {
+        let blank = self.input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let blank = self.input.split_to(blank);
+        self.line += self.count(&blank);
     }
 
     /// Line ends in bytes that follow what was counted before.
@@ -182,16 +185,13 @@ impl Rows {
 
     /// Gives up the first line of the row at hand and begins anew after it.
     fn broken(&mut self, code: &'static str) -> Row {
-        let blank = self.input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-        let before = self.input.split_to(blank);
-        self.line += self.count(&before);
         let line = self.line;
         let end = self.input.iter().position(|byte| *byte == b'\n');
         let mut raw = self.input.split_to(end.map_or(self.input.len(), |end| end + 1)).freeze();
         self.line += self.count(&raw);
         self.skipping = end.is_none();
         raw.truncate(self.cap);
-        self.reader.reset();
+        self.reader = fresh();
         self.forget();
         Row::Broken { line, code, raw }
     }
@@ -211,6 +211,14 @@ impl Rows {
         }
         !self.skipping
     }
+}
+
+/// A reader that will not look for a byte order mark: where one is in the way depends on no pieces.
+fn fresh() -> Reader {
+    let mut reader = Reader::new();
+    // A blank line is no row.
+    let _ = reader.read_record(b"\n", &mut [0], &mut [0]);
+    reader
 }
 
 /// Does a row end within a quoted field?

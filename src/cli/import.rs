@@ -21,7 +21,7 @@ use crate::store::{Location, Store, StoreError};
 
 use super::exit::Exit;
 use super::signals::Signals;
-use super::{bars, complain, messages, print_bytes, table};
+use super::{bars, complain, messages, place, print_bytes, table};
 
 pub(super) const HELP: &str = "\
 Exit codes:
@@ -45,6 +45,10 @@ pub struct ImportArgs {
     /// What the files hold.
     #[arg(long, value_enum)]
     pub kind: KindArg,
+
+    /// `sqlite:PATH`, `postgres://…`, or `env:NAME` of a variable that holds it. Default: the database of the settings.
+    #[arg(long, value_name = "DATABASE")]
+    pub into: Option<String>,
 
     /// Whose nodes they are.
     #[arg(long, value_name = "ID")]
@@ -112,7 +116,19 @@ pub(super) fn execute(args: &ImportArgs, layers: &Layers, folder: &Path) -> Exit
         Ok(settings) => settings,
         Err(error) => return complain(&error, &Redactor::default()),
     };
-    let redactor = Redactor::new(&settings.secrets());
+    let mut secrets = settings.secrets();
+    let location = match args.into.as_deref().map(place::argument) {
+        None => place::catalogue(&settings.database, &super::run::paths(&settings, folder)),
+        Some(Ok(other)) => {
+            secrets.extend(other.secrets());
+            place::other(&settings.database, &other, folder)
+        }
+        Some(Err(problem)) => {
+            messages::error(&format!("--into {problem}"), Some("`sqlite:PATH` or `postgres://…`"));
+            return Exit::Usage;
+        }
+    };
+    let redactor = Redactor::new(&secrets);
     logging::init(LogOptions {
         filter: settings.output.log_level.clone(),
         json: settings.output.log_format == LogFormat::Json,
@@ -134,10 +150,16 @@ pub(super) fn execute(args: &ImportArgs, layers: &Layers, folder: &Path) -> Exit
             return Exit::Usage;
         }
     };
-    runtime.block_on(run(args, &settings, folder, urls, &redactor))
+    runtime.block_on(run(args, &settings, &location, urls, &redactor))
 }
 
-async fn run(args: &ImportArgs, settings: &Settings, folder: &Path, urls: Vec<ObjectUrl>, redactor: &Redactor) -> Exit {
+async fn run(
+    args: &ImportArgs,
+    settings: &Settings,
+    location: &Location,
+    urls: Vec<ObjectUrl>,
+    redactor: &Redactor,
+) -> Exit {
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {
@@ -149,11 +171,10 @@ async fn run(args: &ImportArgs, settings: &Settings, folder: &Path, urls: Vec<Ob
         Ok(sources) => sources,
         Err(error) => return complain(&error, redactor),
     };
-    let catalog = super::run::paths(settings, folder).catalog;
     // In a dry run nothing is asked of the store; it gets one of its own that nobody keeps.
     let scratch = args.dry_run.then(tempfile::tempdir).transpose().ok().flatten();
-    let place = scratch.as_ref().map_or(catalog, |folder| folder.path().join("scratch.db"));
-    let store = match Store::open(&Location::File(place), 0).await {
+    let scratch = scratch.as_ref().map(|folder| Location::File(folder.path().join("scratch.db")));
+    let store = match Store::open(scratch.as_ref().unwrap_or(location), 0).await {
         Ok(store) => store,
         Err(error) => return complain(&error, redactor),
     };

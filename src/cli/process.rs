@@ -143,7 +143,7 @@ fn exit(outcomes: &[Outcome]) -> Exit {
     messages::error(
         &format!("{failed} records were refused"),
         Some(
-            "`parser staging list --state with_errors` says why; mend them, then `parser process KIND --retry-errors`",
+            "`parser staging list --in-state with_errors` says why; mend them, then `parser process KIND --retry-errors`",
         ),
     );
     Exit::SomeFailed

@@ -36,8 +36,9 @@ pub struct ListArgs {
     pub kind: Option<RecordKind>,
 
     /// Only `init`, `processing`, `processed` or `with_errors`
-    #[arg(long)]
-    pub state: Option<State>,
+    // `--state` is where the state is, for every command.
+    #[arg(long, value_name = "STATE")]
+    pub in_state: Option<State>,
 
     /// Only of this source
     #[arg(long, value_name = "NAME")]
@@ -115,7 +116,7 @@ async fn list(staging: &Staging, args: &ListArgs) -> Result<Exit, BackendError> 
     let mut found = Vec::new();
     let kinds = args.kind.map_or_else(|| RecordKind::ALL.to_vec(), |kind| vec![kind]);
     for kind in kinds {
-        let filter = Filter { state: args.state, source: args.source.clone(), after: 0, limit: args.limit };
+        let filter = Filter { state: args.in_state, source: args.source.clone(), after: 0, limit: args.limit };
         found.extend(staging.list(kind, filter).await?.into_iter().map(|row| (kind, row)));
     }
     if args.json {

@@ -362,6 +362,8 @@ pub fn dotenv_example() -> String {
         let _ = write!(text, "\n# {}\n", setting.doc);
         if setting.secret {
             let _ = writeln!(text, "{}=", setting.name);
+        } else if setting.default.contains(' ') {
+            let _ = writeln!(text, "#{}=\"{}\"", setting.name, setting.default);
         } else {
             let _ = writeln!(text, "#{}={}", setting.name, setting.default);
         }

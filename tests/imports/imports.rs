@@ -11,7 +11,10 @@ fn an_import_goes_its_way() {
         let import = served.import(&json!({ "source": "s", "processor": "p/1", "expected_count": 3, "notes": "n" }));
         let made = served.get(&import);
         assert_eq!(made["status"], "created");
-        assert_eq!((&made["expected_count"], &made["collision"], &made["process"]), (&json!(3), &json!("upsert"), &json!("now")));
+        assert_eq!(
+            (&made["expected_count"], &made["collision"], &made["process"]),
+            (&json!(3), &json!("upsert"), &json!("now"))
+        );
 
         let sent = served.send(&import, &[LINES], &lines([record(1), record(2), refused(3)]));
         assert_eq!(sent.status, 202, "{}", sent.text);
@@ -67,7 +70,13 @@ fn a_key_makes_one_import_and_stands_for_one_request() {
         assert_ne!(make("l", &json!({ "source": "s" })).json()["id"], first.json()["id"]);
         assert_eq!(make(&"x".repeat(300), &json!({ "source": "s" })).status, 422);
 
-        for bad in [json!({}), json!({ "source": "" }), json!({ "source": "s", "collision": "x" }), json!({ "source": "s", "expected_count": -1 }), json!({ "source": "s", "x": 1 })] {
+        for bad in [
+            json!({}),
+            json!({ "source": "" }),
+            json!({ "source": "s", "collision": "x" }),
+            json!({ "source": "s", "expected_count": -1 }),
+            json!({ "source": "s", "x": 1 }),
+        ] {
             assert_eq!(make("m", &bad).status, 422, "{bad}");
         }
         let list = served.get(&format!("{IMPORTS}?limit=1"));
@@ -122,7 +131,10 @@ fn failed_records_are_tried_again_from_their_own_bytes() {
         let odd = "{\"kind\":\"series\",\"source_name\":\"s\",\"external_id\":\"9\",  \"payload\":{\"title\":\"T\",\"year\":5}}";
         let body = format!("{}\n{odd}\nno json\n", record(1));
         served.send(&import, &[LINES, ("Prefer", "wait=20")], body.as_bytes());
-        assert_eq!(served.ask("POST", &format!("{import}/retry"), &[], b"").refusal(), (409, "import_not_ended".to_owned()));
+        assert_eq!(
+            served.ask("POST", &format!("{import}/retry"), &[], b"").refusal(),
+            (409, "import_not_ended".to_owned())
+        );
         served.finalise(&import);
 
         let failed = format!("{import}/results?status=FAILED&originals=true");
@@ -144,7 +156,10 @@ fn failed_records_are_tried_again_from_their_own_bytes() {
 
         let clean = served.import(&json!({ "source": "s" }));
         served.finalise(&clean);
-        assert_eq!(served.ask("POST", &format!("{clean}/retry"), &[], b"").refusal(), (409, "nothing_failed".to_owned()));
+        assert_eq!(
+            served.ask("POST", &format!("{clean}/retry"), &[], b"").refusal(),
+            (409, "nothing_failed".to_owned())
+        );
     });
 }
 

@@ -93,7 +93,11 @@ pub(crate) struct Served {
 impl Served {
     fn start(folder: &Path, env: &[(&str, &str)]) -> Option<Self> {
         let log = folder.join(format!("log-{}", uuid::Uuid::now_v7()));
-        let mut child = command(folder, &["serve", "--listen", "127.0.0.1:0"], env)
+        let mut env = env.to_vec();
+        if !env.iter().any(|(name, _)| *name == "LISTEN") {
+            env.push(("LISTEN", "127.0.0.1:0"));
+        }
+        let mut child = command(folder, &["serve"], &env)
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()

@@ -112,7 +112,10 @@ pub async fn import(
     let reading = tokio::spawn(read(object, options.clone(), job.batch, send));
     let mut run = Run { store, options, progress, job, done, columns: Vec::new(), begun, sums: Sums::default() };
     let ended = run.write_all(batches, stop).await;
-    // The reader ends by itself when nobody takes its batches.
+    if !matches!(ended, Ok(Ended::All)) {
+        // It may be waiting for a source that is silent.
+        reading.abort();
+    }
     let read = reading.await.unwrap_or(Ok(()));
     run.close(ended?, read).await
 }
