@@ -4,6 +4,7 @@
 mod browser;
 mod chromium;
 mod imports;
+mod jobs;
 mod login;
 mod pages;
 mod search;

@@ -40,6 +40,7 @@ fn every_link_of_every_page_leads_somewhere() {
     }
     assert!(seen.len() > 66, "only {} pages: {seen:?}", seen.len());
     assert!(seen.contains("/catalogue?page=2") && seen.contains("/sources"), "{seen:?}");
+    assert!(seen.contains("/staging/series?state=with_errors") && seen.contains("/jobs"), "{seen:?}");
 }
 
 /// What holds for every page.
@@ -71,7 +72,11 @@ pub(crate) fn valid(path: &str, page: &str) {
 fn a_new_server_says_what_to_do_next() {
     let served = Served::new();
     let visitor = Visitor::new(&served);
-    for path in ["/", "/catalogue", "/sources"] {
+    for path in ["/jobs", "/staging", "/imports"] {
+        valid(path, &visitor.page(path));
+    }
+    assert!(visitor.page("/imports").contains("curl -H") && visitor.page("/jobs").contains("parser process series"));
+    for path in ["/", "/catalogue", "/sources", "/staging/pet"] {
         let page = visitor.page(path);
         valid(path, &page);
         assert!(page.contains("parser run --mode full --sandbox"), "{path}: {page}");
