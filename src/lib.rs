@@ -1,6 +1,7 @@
 //! `parser`: crawls paged anime catalogues politely into a backend import API. See ARCHITECTURE.md.
 
 pub mod backend;
+pub mod bulk;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

@@ -7,9 +7,12 @@ mod error;
 pub mod importer;
 pub mod imports;
 mod inspect;
+pub mod jobs;
 mod merge;
 pub mod plan;
+pub mod schedule;
 pub mod services;
+pub mod staging;
 
 pub use catalogue::{Catalogue, ImportOutcome};
 pub use contract::{EpisodePart, EpisodesOutcome, VideoPart};

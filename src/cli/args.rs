@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::copy::CopyArgs;
 use super::dump::DumpArgs;
 use super::healthcheck::HealthcheckArgs;
+use super::import::ImportArgs;
+use super::process::ProcessArgs;
 use super::sandbox::SandboxArgs;
 use super::serve::ServeArgs;
+use super::staging::StagingCommand;
 use super::state::StateCommand;
 use super::{exit, version};
 
@@ -59,6 +62,15 @@ pub enum Command {
     /// Copy everything that is stored from one database to another, for example from SQLite to PostgreSQL.
     #[command(after_help = exit::HELP)]
     Copy(CopyArgs),
+    /// Bring staged records into the catalogue now.
+    #[command(after_help = exit::HELP)]
+    Process(ProcessArgs),
+    /// Look at staged records, queue refused ones again, throw some away.
+    #[command(subcommand)]
+    Staging(StagingCommand),
+    /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
+    #[command(after_help = super::import::HELP)]
+    Import(ImportArgs),
     /// Ask a running server whether it is ready; exit 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.

@@ -28,6 +28,11 @@ pub(super) fn wanted() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// Puts a bar on the screen.
+pub(super) fn add(bar: ProgressBar) -> ProgressBar {
+    screen().add(bar)
+}
+
 /// The two bars of a crawl.
 #[derive(Debug)]
 pub(super) struct Bars {

@@ -40,6 +40,11 @@ impl Exit {
         }
     }
 
+    /// This one, unless all was well so far: then the other.
+    pub(super) fn max_of(self, other: Self) -> Self {
+        if self == Self::Done { other } else { self }
+    }
+
     /// The code of the party that has to act.
     pub(super) fn of(party: Party) -> Self {
         match party {

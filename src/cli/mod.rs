@@ -1,6 +1,7 @@
 //! The command line: parses it, runs one command, prints, and turns the result into an exit code. Nobody else prints.
 
 mod args;
+mod backend;
 mod bars;
 mod copy;
 mod crash;
@@ -8,12 +9,15 @@ mod diagnose;
 mod dump;
 mod exit;
 pub mod healthcheck;
+pub mod import;
 mod messages;
 mod place;
+pub mod process;
 mod run;
 pub mod sandbox;
 pub mod serve;
 mod signals;
+pub mod staging;
 pub mod state;
 mod summary;
 mod table;
@@ -76,6 +80,9 @@ fn execute(cli: Cli) -> Exit {
         Command::Serve(args) => serve::execute(&args, layers, &folder),
         Command::Dump(args) => dump::execute(&args, &layers, &folder),
         Command::Copy(args) => copy::execute(&args, &layers, &folder),
+        Command::Process(args) => process::execute(&args, &layers, &folder),
+        Command::Staging(command) => staging::execute(&command, &layers, &folder),
+        Command::Import(args) => import::execute(&args, &layers, &folder),
         Command::Healthcheck(args) => healthcheck::execute(&args, &layers),
         Command::Sandbox(args) => sandbox_command(args),
         Command::Completions { shell } => {

@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::checkpoint::{Checkpoint, StatePaths};
-use crate::config::{DatabasePlace, Layers, LogFormat, Needs, Settings};
+use crate::config::{BackendApi, BackendSettings, DatabasePlace, Layers, LogFormat, Needs, Settings};
 use crate::crawl::{Crawl, CrawlError, End, Mode, Options, ReportWriter, Services, Silent, Stop, Summary, Watch};
 use crate::error::Fault;
 use crate::extract::{Drift, Kodik, KodikOptions, Shikimori, ShikimoriOptions, Sources};
+use crate::http::Service;
+use crate::load::batch::{self, Batch};
 use crate::load::contract::{self, Contract};
-use crate::load::{DryRun, Embedded, Loader};
+use crate::load::{self, DryRun, Embedded, Loader};
 use crate::model::SeriesId;
 use crate::observe::logging::{self, LogOptions};
 use crate::observe::metrics::Metrics;
@@ -231,7 +233,7 @@ async fn build<'a>(
     };
     let services = Services::new(settings).map_err(boxed)?;
     let drift = Drift::default();
-    let loader = loader(args, settings, paths, &services).await?;
+    let loader = loader(args, settings, paths, &services, checkpoint.target().as_deref()).await?;
     let sources = match (&settings.kodik.token, args.from_landing) {
         (Some(token), false) => {
             let kodik = KodikOptions {
@@ -275,16 +277,35 @@ async fn loader(
     settings: &Settings,
     paths: &StatePaths,
     services: &Services,
+    before: Option<&str>,
 ) -> Result<Loader, Trouble> {
     let source_name = settings.source_name.clone();
     let catalogue = place::catalogue(&settings.database, paths);
     let json = args.json;
     let show = move |preview: crate::load::Preview| summary::preview(&preview, json);
     match (&settings.backend, &services.backend, args.dry_run) {
+        // Nobody is asked: what it spoke last time is what it speaks.
+        (Some(backend), _, true)
+            if backend.api == Some(BackendApi::Batch)
+                || (backend.api.is_none() && before.is_some_and(|target| target.contains("batch:"))) =>
+        {
+            Ok(Loader::DryRun(DryRun::batch(&backend.base_url, &source_name, Box::new(show))))
+        }
         (Some(backend), _, true) => {
             DryRun::contract(&backend.base_url, &source_name, &paths.sent, Box::new(show)).map(Loader::DryRun)
         }
         (_, _, true) => DryRun::embedded(catalogue, &source_name, Box::new(show)).await.map(Loader::DryRun),
+        (Some(backend), Some(service), false)
+            if speaks(backend, service).await.map_err(boxed)? == load::Speaks::Batch =>
+        {
+            Batch::new(batch::Settings {
+                service: service.clone(),
+                token: backend.token.clone(),
+                source_name,
+                timeout: settings.http.timeout,
+            })
+            .map(|batch| Loader::Batch(Box::new(batch)))
+        }
         (Some(backend), Some(service), false) => Sent::open(&paths.sent).map_err(Into::into).and_then(|sent| {
             Contract::new(contract::Settings {
                 service: service.clone(),
@@ -298,6 +319,15 @@ async fn loader(
         _ => Embedded::open(catalogue, &source_name).await.map(Loader::Embedded),
     }
     .map_err(boxed)
+}
+
+/// How the backend is spoken to: as the settings say, else as it says itself.
+async fn speaks(backend: &BackendSettings, service: &Service) -> Result<load::Speaks, load::LoadError> {
+    match backend.api {
+        Some(BackendApi::Batch) => Ok(load::Speaks::Batch),
+        Some(BackendApi::Contract) => Ok(load::Speaks::Contract),
+        None => load::ask(service, &backend.token).await,
+    }
 }
 
 fn rules(settings: &Settings) -> Rules {

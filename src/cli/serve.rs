@@ -58,6 +58,13 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
             return Exit::Usage;
         }
     };
+    let jobs = match super::backend::job_options(&settings.jobs) {
+        Ok(jobs) => jobs,
+        Err(error) => {
+            messages::error(&error.to_string(), None);
+            return Exit::Usage;
+        }
+    };
     let options = server::Options {
         listen: settings.server.listen,
         token: Token::new(obtained.secret()),
@@ -70,6 +77,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         shutdown: settings.server.shutdown,
         imports: settings.imports.clone(),
         objects: settings.objects.clone(),
+        jobs,
         metrics: Metrics::install(),
         dashboard: server::DashboardOptions { secure: settings.server.https, health: paths.health.clone() },
     };

@@ -4,6 +4,7 @@
 mod database;
 mod fault;
 mod imports;
+mod jobs;
 mod layers;
 mod objects;
 mod reader;
@@ -13,10 +14,11 @@ mod settings;
 pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
 pub use imports::ImportSettings;
+pub use jobs::{JobSchedule, JobSettings};
 pub use layers::{Layers, Origin};
 pub use objects::{ObjectSettings, S3Keys, S3Settings};
 pub use registry::{SETTINGS, Section, Setting, dotenv_example, markdown_table};
 pub use settings::{
-    BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings, RateSettings,
-    ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
+    BackendApi, BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings,
+    RateSettings, ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
 };

@@ -81,6 +81,13 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "Backend that receives the catalogue. Empty = the embedded one (see `DATABASE_URL`).",
     ),
+    setting(
+        Services,
+        "BACKEND_API",
+        "auto",
+        "How that backend is spoken to: `batch` (a title is one request), `contract` (one for each part of it), `auto` \
+         (it is asked).",
+    ),
     secret(
         Services,
         "INTERNAL_TOKEN",
@@ -316,6 +323,28 @@ pub static SETTINGS: &[Setting] = &[
     secret(Objects, "S3_SECRET_ACCESS_KEY", "Its secret. Empty = `AWS_SECRET_ACCESS_KEY`, else that of the profile."),
     secret(Objects, "S3_SESSION_TOKEN", "Token of temporary keys. Empty = `AWS_SESSION_TOKEN`."),
     setting(Objects, "S3_PROFILE", "", "Profile whose keys are used. Empty = `AWS_PROFILE`, else `default`."),
+    setting(
+        Server,
+        "JOB_CHARACTER_CRON",
+        "10 2 * * *",
+        "When staged characters are brought into the catalogue: minute, hour, day of month, month, day of week; `off` = \
+         only when asked for.",
+    ),
+    setting(Server, "JOB_PET_CRON", "20 2 * * *", "The same for pets."),
+    setting(Server, "JOB_SERIES_CRON", "30 2 * * *", "The same for series."),
+    setting(Server, "JOB_RELEASE_CRON", "40 2 * * *", "The same for releases."),
+    setting(Server, "JOBS_ZONE", "UTC", "Time zone of these four (`Europe/Berlin`)."),
+    setting(Server, "JOB_CHARACTER_ZONE", "", "Time zone of one of them. Empty = `JOBS_ZONE`."),
+    setting(Server, "JOB_PET_ZONE", "", "The same for pets."),
+    setting(Server, "JOB_SERIES_ZONE", "", "The same for series."),
+    setting(Server, "JOB_RELEASE_ZONE", "", "The same for releases."),
+    setting(Server, "JOB_BATCH", "10", "Staged records of a job that are processed at once."),
+    setting(
+        Server,
+        "JOB_LEASE_SECONDS",
+        "60",
+        "After so long without a sign of life of its process, others take over a job and what it has claimed.",
+    ),
 ];
 
 /// The text of `.env.example`.
@@ -333,6 +362,8 @@ pub fn dotenv_example() -> String {
         let _ = write!(text, "\n# {}\n", setting.doc);
         if setting.secret {
             let _ = writeln!(text, "{}=", setting.name);
+        } else if setting.default.contains(' ') {
+            let _ = writeln!(text, "#{}=\"{}\"", setting.name, setting.default);
         } else {
             let _ = writeln!(text, "#{}={}", setting.name, setting.default);
         }

@@ -9,7 +9,9 @@ use url::Url;
 
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
-use super::{ConfigError, ImportSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, objects};
+use super::{
+    ConfigError, ImportSettings, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, jobs, objects,
+};
 
 /// All settings, parsed.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub objects: ObjectSettings,
     /// What bounds imports.
     pub imports: ImportSettings,
+    /// The jobs of the backend.
+    pub jobs: JobSettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -94,6 +98,17 @@ pub struct BackendSettings {
     pub token: SecretString,
     /// Requests per second; `None` = unlimited.
     pub rate: Option<f64>,
+    /// How it is spoken to; `None` = it is asked.
+    pub api: Option<BackendApi>,
+}
+
+/// How a backend is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendApi {
+    /// By imports.
+    Batch,
+    /// By the existing contract.
+    Contract,
 }
 
 /// HTTP behaviour shared by all services.
@@ -292,8 +307,10 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
     let backend_url = reader.url("BACKEND_BASE_URL");
     let internal_token = reader.secret("INTERNAL_TOKEN");
     let backend_rate = unlimited(reader.rate("BACKEND_RATE_LIMIT_RPS").unwrap_or(0.0));
+    let apis = [("auto", None), ("batch", Some(BackendApi::Batch)), ("contract", Some(BackendApi::Contract))];
+    let api = reader.choice("BACKEND_API", &apis).flatten();
     let backend = match (backend_url, internal_token.clone()) {
-        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate }),
+        (Some(base_url), Some(token)) => Some(BackendSettings { base_url, token, rate: backend_rate, api }),
         (Some(_), None) => {
             let hint = Some("it must equal the backend's own INTERNAL_TOKEN");
             reader.fault("INTERNAL_TOKEN", "is not set, but BACKEND_BASE_URL is", hint);
@@ -386,6 +403,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         },
         objects: objects::read(reader),
         imports: imports::read(reader),
+        jobs: jobs::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

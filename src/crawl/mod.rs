@@ -94,6 +94,7 @@ impl Crawl<'_> {
         let tally = RefCell::new(Tally::default());
         let (run, end) = match self.begin().await {
             Ok(run) => {
+                self.loader.begin(&run.id.to_string()).await;
                 let end = match self.learn_and_load(&run, &tally).await {
                     Ok(Flow::Done) => End::Finished,
                     Ok(Flow::Stopped) => End::Stopped,

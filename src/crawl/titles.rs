@@ -294,7 +294,7 @@ impl Crawl<'_> {
 
 fn too_many_failures(titles: u64, last: &Failure) -> CrawlError {
     let party = match last.stage.as_str() {
-        "contract" | "embedded" => Party::Backend,
+        "batch" | "contract" | "embedded" => Party::Backend,
         _ => Party::Source,
     };
     CrawlError::TooManyFailures { titles, last: last.reason.clone(), party }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::contract::{self, Diff};
-use super::{LoadError, embedded};
+use super::{LoadError, batch, embedded};
 use crate::backend::{BackendError, Catalogue, FieldChange, importer, plan};
 use crate::model::{Change, Failure, Outcome, SeriesId, TitleRecord, Writes};
 use crate::store::sent::{Sent, SentTitle};
@@ -82,6 +82,12 @@ impl DryRun {
         let sent = Sent::open_read_only(sent)?;
         let target = contract::target(base_url, source_name);
         Ok(Self { against: Against::Contract { sent, source_name: source_name.to_owned(), target }, show })
+    }
+
+    /// Against what the ledger knows of the backend at `base_url`, which takes whole titles. It is not asked.
+    pub fn batch(base_url: &url::Url, source_name: &str, show: Show) -> Self {
+        let target = batch::target(base_url, source_name);
+        Self { against: Against::Contract { sent: None, source_name: source_name.to_owned(), target }, show }
     }
 
     /// The target that a real run would load into.

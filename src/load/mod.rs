@@ -1,22 +1,29 @@
-//! Handing a transformed title to a backend: in process, over the existing import contract, or (dry run) not at all.
+//! Handing a transformed title to a backend: in process, by imports, over the existing import contract, or (dry run)
+//! not at all.
 
+pub mod batch;
 pub mod contract;
 mod dry_run;
 mod embedded;
 mod error;
+mod speaks;
 
 use crate::model::{Outcome, TitleRecord};
 
+pub use batch::Batch;
 pub use contract::Contract;
 pub use dry_run::{Action, DryRun, Preview, Show};
 pub use embedded::Embedded;
 pub use error::LoadError;
+pub use speaks::{Speaks, ask};
 
 /// Where titles go.
 #[derive(Debug)]
 pub enum Loader {
     /// The catalogue in this process.
     Embedded(Embedded),
+    /// A backend that takes imports.
+    Batch(Box<Batch>),
     /// A backend that speaks the import contract.
     Contract(Box<Contract>),
     /// Nowhere.
@@ -29,6 +36,7 @@ impl Loader {
     pub async fn load(&self, record: &TitleRecord, known: Option<&str>) -> Result<Outcome, LoadError> {
         match self {
             Self::Embedded(embedded) => embedded.load(record).await,
+            Self::Batch(batch) => batch.load(record, known).await,
             Self::Contract(contract) => contract.load(record, known).await,
             Self::DryRun(dry_run) => dry_run.load(record, known).await,
         }
@@ -38,13 +46,24 @@ impl Loader {
     pub fn target(&self) -> String {
         match self {
             Self::Embedded(embedded) => embedded.target(),
+            Self::Batch(batch) => batch.target().to_owned(),
             Self::Contract(contract) => contract.target().to_owned(),
             Self::DryRun(dry_run) => dry_run.target(),
         }
     }
 
+    /// Titles are of this run from now on.
+    pub async fn begin(&self, run: &str) {
+        if let Self::Batch(batch) = self {
+            batch.begin(run).await;
+        }
+    }
+
     /// Finishes what is under way and closes files, without holding up the runtime.
     pub async fn close(self) {
+        if let Self::Batch(batch) = &self {
+            batch.close().await;
+        }
         // Closing folds the write-ahead log back. The thread cannot fail: it only drops.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }

@@ -140,10 +140,10 @@ pub fn no_such_translation(name: &str) {
     warn!(name, "TRANSLATION_PRIORITIES or TRANSLATIONS_EXCLUDED names a translation that the source does not have");
 }
 
-/// Another process holds the catalogue's write lock.
+/// Another process holds the catalogue's write lock, a change collided with another, or the server is away.
 pub fn store_locked(reason: &str, delay: Duration) {
     counter!("parser_store_locked_total").increment(1);
-    warn!(reason, delay_ms = millis(delay), "the catalogue is locked, trying again");
+    warn!(reason, delay_ms = millis(delay), "the catalogue cannot take it now, trying again");
 }
 
 /// A number also in JSON, where `u128` would become a text.
@@ -269,4 +269,66 @@ pub fn import_fetch_failed(reason: &str) {
 pub fn import_work_failed(reason: &str) {
     counter!("parser_import_work_failures_total").increment(1);
     warn!(reason, "the import workers cannot work at the moment");
+}
+
+/// A job begins. `job`: `series`, `release`, `character`, `pet`.
+pub fn job_started(job: &'static str) {
+    info!(job, "job started");
+}
+
+/// A job ended.
+pub fn job_ended(job: &'static str, written: u64, unchanged: u64, waiting: u64, failed: u64, error: Option<&str>) {
+    let counts = [("written", written), ("unchanged", unchanged), ("waiting", waiting), ("failed", failed)];
+    for (outcome, count) in counts {
+        counter!("parser_job_records_total", "job" => job, "outcome" => outcome).increment(count);
+    }
+    counter!("parser_job_runs_total", "job" => job, "end" => if error.is_some() { "failed" } else { "finished" })
+        .increment(1);
+    match error {
+        None => info!(job, written, unchanged, waiting, failed, "job ended"),
+        Some(error) => error!(job, written, unchanged, waiting, failed, error, "job failed"),
+    }
+}
+
+/// The store refuses a staged record, which is kept aside.
+pub fn record_parked(kind: &'static str, id: i64, reason: &str) {
+    counter!("parser_staging_parked_total", "kind" => kind).increment(1);
+    warn!(kind, id, reason, "record parked");
+}
+
+/// The schedule of the jobs could not be read; it is tried again soon.
+pub fn schedule_failed(reason: &str) {
+    warn!(reason, "cannot see which jobs are due");
+}
+
+/// The import of a run could not be closed; it stays open at the backend until somebody closes it.
+pub fn import_not_closed(import: &str, reason: &str) {
+    counter!("parser_load_imports_not_closed_total").increment(1);
+    warn!(import, reason, "the run's import could not be closed");
+}
+
+/// A batch of nodes is in.
+pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_nodes_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
+}
+
+/// A batch of nodes is tried again.
+pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
+    counter!("parser_nodes_batches_retried_total").increment(1);
+    warn!(batch, tries, reason, "writing a batch of nodes again");
+}
+
+/// A file of nodes is at its end.
+pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
+    counter!("parser_nodes_jobs_total", "status" => status).increment(1);
+    info!(job, status, total, failed, "import of nodes finished");
 }

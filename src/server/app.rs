@@ -10,12 +10,15 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::answer::Refusal;
+use super::background::Background;
 use super::dashboard::{Dashboard, DashboardOptions};
 use super::openapi::Description;
 use super::token::Token;
-use super::{auth, browse, contract, dashboard, docs, gate, imports, negotiate, probes, trace};
+use super::{auth, browse, contract, dashboard, docs, gate, imports, jobs, negotiate, probes, staging, trace};
 use crate::backend::Catalogue;
 use crate::backend::imports::Imports;
+use crate::backend::jobs::Jobs;
+use crate::backend::staging::Staging;
 use crate::observe::metrics::Metrics;
 
 /// What bounds a request.
@@ -52,6 +55,12 @@ pub(super) struct Inner {
     pub(super) places: Semaphore,
     /// Those of them that the token may take.
     pub(super) token_places: Semaphore,
+    /// What operators do with staged records.
+    pub(super) staging: Staging,
+    /// The four jobs.
+    pub(super) jobs: Jobs,
+    /// Those of them that run here.
+    pub(super) background: Background,
     /// What `/metrics` shows.
     pub(super) metrics: Metrics,
     /// For browsers.
@@ -64,6 +73,7 @@ pub(super) struct Inner {
 pub(super) struct Parts {
     pub(super) catalogue: Catalogue,
     pub(super) imports: Imports,
+    pub(super) jobs: Jobs,
     pub(super) token: Token,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
@@ -72,15 +82,20 @@ pub(super) struct Parts {
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { catalogue, imports, token, limits, metrics, dashboard } = parts;
+        let Parts { catalogue, imports, jobs, token, limits, metrics, dashboard } = parts;
         Self(Arc::new(Inner {
+            staging: Staging::new(Arc::clone(catalogue.store())),
+            background: Background::new(jobs.clone()),
             streams: imports::Streams::default(),
             places: Semaphore::new(limits.max_requests),
             token_places: Semaphore::new(limits.max_requests_per_token),
             description: OnceLock::new(),
             dashboard: Dashboard::new(&token, dashboard),
+            staging: Staging::new(Arc::clone(catalogue.store())),
+            background: Background::new(jobs.clone()),
             catalogue,
             imports,
+            jobs,
             token,
             limits,
             metrics,
@@ -98,7 +113,7 @@ impl std::ops::Deref for Shared {
 
 /// The routes of our own, which all need the token. A new area is one line here.
 fn own() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().merge(imports::routes())
+    OpenApiRouter::new().merge(imports::routes()).merge(jobs::routes()).merge(staging::routes())
 }
 
 /// All routes. Probes have no limits: a busy server is alive.

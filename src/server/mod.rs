@@ -5,6 +5,7 @@
 //! | `POST /api/v1/internal/import/{anime,episodes,video}` | the token | the existing contract, see `contract` |
 //! | `GET /api/v1/anime`, `/{slug}`, `/{slug}/episodes` | everybody | see `browse` |
 //! | `/`, `/catalogue`, `/sources`, … | a session | pages for a browser, see `dashboard` |
+//! | `/api/v1/jobs`, `/api/v1/staging` | the token | see `jobs`, `staging` |
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
@@ -12,6 +13,7 @@
 mod answer;
 mod app;
 mod auth;
+mod background;
 mod body;
 mod browse;
 mod contract;
@@ -21,6 +23,7 @@ mod docs;
 mod error;
 mod gate;
 mod imports;
+mod jobs;
 mod listen;
 mod negotiate;
 mod openapi;
@@ -28,6 +31,7 @@ mod params;
 mod patient;
 mod payload;
 mod probes;
+mod staging;
 mod token;
 mod trace;
 
@@ -38,6 +42,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 use crate::backend::imports::{Imports, Limits};
+use crate::backend::jobs::{JobOptions, Jobs};
 use crate::backend::{BackendError, Catalogue};
 use crate::config::{ImportSettings, ObjectSettings};
 use crate::observe::events;
@@ -83,6 +88,8 @@ pub struct Options {
     pub imports: ImportSettings,
     /// Where batches may be fetched from.
     pub objects: ObjectSettings,
+    /// When the jobs run, and how.
+    pub jobs: JobOptions,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// The pages for browsers.
@@ -105,8 +112,9 @@ impl Server {
         let Options { max_requests, max_requests_per_token, idle_timeout, imports, objects, .. } = options;
         let patience = listen::Patience { idle: idle_timeout, end: shutdown };
         let sources = Sources::listed(&objects)?;
-        // The contract names the source in every request.
         let store = Arc::new(Store::open(&catalog, READERS).await.map_err(BackendError::from)?);
+        let jobs = Jobs::new(Arc::clone(&store), options.jobs);
+        jobs.prepare().await?;
         let bounds = Limits {
             record_bytes: objects.max_line,
             batch_bytes: imports.max_batch,
@@ -116,13 +124,14 @@ impl Server {
             idle: request_timeout,
         };
         let imports = Imports::new(Arc::clone(&store), bounds, Some(sources));
+        // The contract names the source in every request.
         let catalogue = Catalogue::new(store, "");
         catalogue.prepare_search().await?;
         let listener =
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        let parts = app::Parts { catalogue, imports, token, limits, metrics, dashboard };
+        let parts = app::Parts { catalogue, imports, jobs, token, limits, metrics, dashboard };
         Ok(Self { listener, address, state: app::Shared::new(parts), patience })
     }
 
@@ -155,7 +164,11 @@ impl Server {
             // Watchers would hold up the end.
             streams.close();
         };
+        state.background.keep_schedule();
         listen::serve(listener, app::router(state.clone()), stop, patience).await;
+        // Jobs end after the batch they are at; what they leave is theirs whose lease is next.
+        let left = patience.end.saturating_sub(since.borrow().elapsed()).max(GIVING_BACK);
+        let _ = tokio::time::timeout(left, state.background.finish()).await;
         folding.abort();
         // Records in work finish, the others are given back, in what is left of the time.
         stopping.send_replace(true);

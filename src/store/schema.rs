@@ -6,6 +6,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V2__staging", include_str!("migrations/sqlite/V2__staging.sql")),
     ("V3__imports", include_str!("migrations/sqlite/V3__imports.sql")),
     ("V4__search", include_str!("migrations/sqlite/V4__search.sql")),
+    ("V5__nodes", include_str!("migrations/sqlite/V5__nodes.sql")),
 ];
 
 /// For PostgreSQL.
@@ -14,4 +15,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V2__staging", include_str!("migrations/postgres/V2__staging.sql")),
     ("V3__imports", include_str!("migrations/postgres/V3__imports.sql")),
     ("V4__search", include_str!("migrations/postgres/V4__search.sql")),
+    ("V5__nodes", include_str!("migrations/postgres/V5__nodes.sql")),
 ];

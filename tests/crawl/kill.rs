@@ -71,9 +71,41 @@ const ELSEWHERE: &[(&str, &str)] = &[
     // A part that a crawler posts is one transaction; whoever was not told posts it again, which changes nothing.
     ("catalogue.part.before_commit", "tests/serve/upsert.rs"),
     ("catalogue.part.after_commit", "tests/serve/upsert.rs"),
+    // Jobs, killed and finished by the next.
+    ("jobs.claim.before_commit", "tests/staging/kill.rs"),
+    ("jobs.claim.after_commit", "tests/staging/kill.rs"),
+    ("jobs.record.before_commit", "tests/staging/kill.rs"),
+    ("jobs.record.after_commit", "tests/staging/kill.rs"),
+    ("jobs.books.before_commit", "tests/staging/kill.rs"),
+    ("jobs.books.after_commit", "tests/staging/kill.rs"),
+    // One transaction of an operator, who asks again.
+    ("staging.before_commit", "tests/staging/operators.rs"),
+    ("staging.after_commit", "tests/staging/operators.rs"),
+    ("copy.before_commit", "tests/postgres/commands.rs"),
+    ("copy.after_commit", "tests/postgres/commands.rs"),
     // The names of old rows are made searchable; whatever is left undone is done at the next start.
     ("catalogue.search.before_commit", "tests/dashboard/search.rs"),
     ("catalogue.search.after_commit", "tests/dashboard/search.rs"),
+    // Imports over HTTP are the server's; it is killed at each of these.
+    ("imports.create.before_commit", "tests/imports/crash.rs"),
+    ("imports.create.after_commit", "tests/imports/crash.rs"),
+    ("imports.small.before_commit", "tests/imports/crash.rs"),
+    ("imports.small.after_commit", "tests/imports/crash.rs"),
+    ("imports.receive.before_commit", "tests/imports/crash.rs"),
+    ("imports.receive.after_commit", "tests/imports/crash.rs"),
+    ("imports.claim.before_commit", "tests/imports/crash.rs"),
+    ("imports.claim.after_commit", "tests/imports/crash.rs"),
+    ("imports.record.before_commit", "tests/imports/crash.rs"),
+    ("imports.record.after_commit", "tests/imports/crash.rs"),
+    ("imports.settle.before_commit", "tests/imports/crash.rs"),
+    ("imports.settle.after_commit", "tests/imports/crash.rs"),
+    ("imports.finalise.before_commit", "tests/imports/crash.rs"),
+    ("imports.finalise.after_commit", "tests/imports/crash.rs"),
+    ("imports.fetch.before_commit", "tests/imports/places.rs"),
+    ("imports.fetch.after_commit", "tests/imports/places.rs"),
+    // All or nothing of an import is cancelled; whoever was not told asks again.
+    ("imports.cancel.before_commit", "tests/imports/imports.rs"),
+    ("imports.cancel.after_commit", "tests/imports/imports.rs"),
     ("checkpoint.compact.before", "tests/checkpoint"),
     ("checkpoint.compact.after", "tests/checkpoint"),
     ("checkpoint.repair.before_truncate", "tests/checkpoint"),
@@ -85,6 +117,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("checkpoint.migrate.after_backup", "tests/checkpoint"),
     ("checkpoint.migrate.after_ledger", "tests/checkpoint"),
     ("checkpoint.migrate.after_checkpoint", "tests/checkpoint"),
+    ("nodes.begin.before_commit", "tests/bulk"),
+    ("nodes.begin.after_commit", "tests/bulk"),
+    ("nodes.batch.before_commit", "tests/bulk"),
+    ("nodes.batch.after_commit", "tests/bulk"),
+    ("nodes.finish.before_commit", "tests/bulk"),
+    ("nodes.finish.after_commit", "tests/bulk"),
 ];
 
 /// When the process dies.

@@ -3,6 +3,7 @@
 
 mod browser;
 mod chromium;
+mod imports;
 mod login;
 mod pages;
 mod search;

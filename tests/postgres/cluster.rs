@@ -91,6 +91,33 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// From now on it speaks TLS as `127.0.0.1`, with this certificate; `None` = there is no `openssl`.
+    pub(crate) fn certify(&self) -> Option<PathBuf> {
+        let (key, certificate) = (self.data.join("server.key"), self.data.join("server.crt"));
+        let mut make = as_servant(Path::new("openssl"));
+        make.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ]);
+        make.args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]);
+        make.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]);
+        if !make.arg(&key).arg("-out").arg(&certificate).status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        sql(&format!("{}postgres", self.address), "ALTER SYSTEM SET ssl = on");
+        self.control(&["restart"]);
+        Some(certificate)
+    }
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         if !std::thread::panicking() {

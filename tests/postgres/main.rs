@@ -1,10 +1,23 @@
-//! The second engine: PostgreSQL gives the same answers as the embedded file, and survives what happens to servers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    missing_docs,
-    reason = "a test fails by panicking and documents itself by its name"
-)]
+//! The second engine: PostgreSQL gives the same answers as the embedded file, and what happens to servers loses nothing.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on should panic here and now")]
 
 mod cluster;
-mod smoke;
+mod commands;
+mod concurrency;
+mod contract;
+mod crash;
+mod outages;
+mod place;
+mod refusals;
+mod schema;
+mod titles;
+
+// What the other suites have for the binary: a running server, and a run that can be killed.
+#[expect(dead_code, unused_imports, reason = "not all of it is needed here")]
+#[path = "../crawl/harness.rs"]
+mod harness;
+#[path = "../crawl/requests.rs"]
+mod requests;
+#[expect(dead_code, reason = "not all of it is needed here")]
+#[path = "../serve/world.rs"]
+mod world;

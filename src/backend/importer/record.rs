@@ -217,8 +217,8 @@ pub(super) fn typed<'a, T: Deserialize<'a>>(json: &'a [u8], root: &str) -> Resul
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let field = match (root, path.as_str()) {
-            ("", ".") => "record".to_owned(),
-            (root, ".") => root.to_owned(),
+            ("", "." | "?") => "record".to_owned(),
+            (root, "." | "?") => root.to_owned(),
             ("", path) => path.to_owned(),
             (root, path) => format!("{root}.{path}"),
         };

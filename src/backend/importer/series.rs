@@ -47,12 +47,6 @@ pub(super) fn hash(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 
-/// What a series record says, for a dry run.
-pub(super) fn title_of(record: &Record) -> Result<(Title, String), RecordRefused> {
-    let read = read(record)?;
-    Ok((read.title(&record.external_id)?, read.fingerprint(&record.external_id)))
-}
-
 fn read(record: &Record) -> Result<Read<'_>, RecordRefused> {
     let raw = match &record.payload {
         Payload::Title(title) => return Ok(Read::Whole(title)),

@@ -142,13 +142,10 @@ pub(super) fn complete(session: &Session<'_>, release: &TitleKey, now: i64) -> R
     };
     let Some(row) = staging::by_key(session, key)?.filter(|row| row.waits_for.is_some()) else { return Ok(()) };
     let id = row.id;
-    session.batch("SAVEPOINT waiting")?;
-    if finish(session, RecordKind::Release, row, now).is_ok() {
-        return session.batch("RELEASE SAVEPOINT waiting");
+    match session.attempt(|| finish(session, RecordKind::Release, row, now))? {
+        Ok(_) => Ok(()),
+        Err(_) => staging::finish(session, RecordKind::Release, id, Finish::Open, now),
     }
-    session.batch("ROLLBACK TO SAVEPOINT waiting")?;
-    session.batch("RELEASE SAVEPOINT waiting")?;
-    staging::finish(session, RecordKind::Release, id, Finish::Open, now)
 }
 
 /// Carries out what still waits although its other end is there: two transactions may have missed each other.

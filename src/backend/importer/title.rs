@@ -276,7 +276,7 @@ pub(super) fn key_of(text: &str) -> EpisodeKey {
     }
 }
 
-fn number_of(key: &EpisodeKey) -> u32 {
+pub(super) fn number_of(key: &EpisodeKey) -> u32 {
     match key {
         EpisodeKey::Whole(number) | EpisodeKey::Joined(number, _) => *number,
         EpisodeKey::Other(text) => {

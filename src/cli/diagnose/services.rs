@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use http::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret as _;
 
-use crate::config::{BackendSettings, Settings};
+use crate::config::{BackendApi, BackendSettings, Settings};
 use crate::crawl::Services;
 use crate::error::{Party, chain};
 use crate::extract::{Drift, Fetched, Kodik, KodikOptions, Order, Shikimori, ShikimoriOptions};
 use crate::http::{Request, Service};
+use crate::load;
 use crate::model::SeriesId;
 
 use super::Check;
@@ -92,6 +93,15 @@ async fn backend(settings: Option<&BackendSettings>, service: Option<Service>) -
         return Some(Check::bad(at, Party::Usage, "not asked: the token cannot be sent in a header", hint));
     };
     token.set_sensitive(true);
+    // The imports API says itself that it is there; the contract has to be tried.
+    let speaks_imports = match settings.api {
+        Some(BackendApi::Contract) => false,
+        Some(BackendApi::Batch) => true,
+        None => load::ask(&service, &settings.token).await.is_ok_and(|speaks| speaks == load::Speaks::Batch),
+    };
+    if speaks_imports {
+        return Some(imports_api(at, &service, token).await);
+    }
     let request = Request::post_json("/api/v1/internal/import/episodes", "/api/v1/internal/import/episodes", "{}")
         .header(HeaderName::from_static("x-internal-token"), token);
     let answer = match service.send(request).await {
@@ -106,7 +116,11 @@ async fn backend(settings: Option<&BackendSettings>, service: Option<Service>) -
         }
     };
     Some(match answer.status.as_u16() {
-        422 | 400 => Check::good(at, Party::Backend, "speaks the import contract and accepts the token"),
+        422 | 400 => Check::good(
+            at,
+            Party::Backend,
+            "speaks the import contract (a title is several requests: `contract`) and accepts the token",
+        ),
         401 | 403 => Check::bad(
             at,
             Party::Backend,
@@ -121,4 +135,30 @@ async fn backend(settings: Option<&BackendSettings>, service: Option<Service>) -
         ),
         status => Check::bad(at, Party::Backend, format!("answers HTTP {status}"), "see the backend's own log"),
     })
+}
+
+/// A list of imports is shown to whoever has the token.
+async fn imports_api(at: String, service: &Service, token: HeaderValue) -> Check {
+    let request = Request::get("/api/v1/imports", "/api/v1/imports")
+        .query("limit", "1")
+        .header(HeaderName::from_static("x-internal-token"), token);
+    match service.send(request).await.map(|answer| answer.status.as_u16()) {
+        Ok(200) => {
+            Check::good(at, Party::Backend, "takes imports (a title is one request: `batch`) and accepts the token")
+        }
+        Ok(401 | 403) => Check::bad(
+            at,
+            Party::Backend,
+            "refuses the token",
+            "set INTERNAL_TOKEN to exactly the backend's INTERNAL_TOKEN",
+        ),
+        Ok(404 | 405) => Check::bad(
+            at,
+            Party::Backend,
+            "has no imports API there",
+            "BACKEND_BASE_URL is the part before /api/v1/imports; or set BACKEND_API=contract",
+        ),
+        Ok(status) => Check::bad(at, Party::Backend, format!("answers HTTP {status}"), "see the backend's own log"),
+        Err(error) => Check::bad(at, Party::Backend, chain(&error), "is it running, and is BACKEND_BASE_URL right?"),
+    }
 }

@@ -12,6 +12,9 @@ use crate::server::answer::Refusal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Overview,
+    Imports,
+    Jobs,
+    Staging,
     Catalogue,
     Sources,
     /// Not in it.
@@ -21,6 +24,9 @@ pub(super) enum Place {
 /// The navigation: place, address, words.
 const NAVIGATION: &[(Place, &str, &str)] = &[
     (Place::Overview, "/", "Overview"),
+    (Place::Imports, "/imports", "Imports"),
+    (Place::Jobs, "/jobs", "Jobs"),
+    (Place::Staging, "/staging", "Staging"),
     (Place::Catalogue, "/catalogue", "Catalogue"),
     (Place::Sources, "/sources", "Sources"),
 ];

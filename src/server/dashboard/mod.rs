@@ -12,11 +12,17 @@ mod failure;
 mod filters;
 mod frame;
 mod guard;
+mod imports;
+mod jobs;
+mod kept;
+mod live;
 mod login;
 mod overview;
 mod paging;
 mod session;
+mod shown;
 mod sources;
+mod staging;
 mod throttle;
 mod title;
 
@@ -29,7 +35,7 @@ use axum::routing::{get, post};
 use super::app::Shared;
 use super::gate;
 use super::token::Token;
-use overview::Counted;
+use kept::Kept;
 use session::Sessions;
 use throttle::Throttle;
 
@@ -38,7 +44,7 @@ use throttle::Throttle;
 pub(super) struct Dashboard {
     sessions: Sessions,
     throttle: Throttle,
-    counted: Counted,
+    kept: Kept,
     options: DashboardOptions,
 }
 
@@ -56,7 +62,7 @@ impl Dashboard {
         Self {
             sessions: Sessions::new(token, options.secure),
             throttle: Throttle::default(),
-            counted: Counted::default(),
+            kept: Kept::default(),
             options,
         }
     }
@@ -68,6 +74,19 @@ pub(super) use guard::lets_in;
 pub(super) fn routes(shared: &Shared) -> Router<Shared> {
     let inside = Router::new()
         .route("/", get(overview::page))
+        .route("/live", get(live::changes))
+        .route("/imports", get(imports::list))
+        .route("/imports/{id}", get(imports::one))
+        .route("/imports/{id}/retry", post(imports::retry))
+        .route("/imports/{id}/cancel", post(imports::cancel))
+        .route("/jobs", get(jobs::page))
+        .route("/jobs/{job}/run", post(jobs::run))
+        .route("/staging", get(staging::all))
+        .route("/staging/{kind}", get(staging::rows))
+        .route("/staging/{kind}/requeue", post(staging::requeue_all))
+        .route("/staging/{kind}/{id}", get(staging::row))
+        .route("/staging/{kind}/{id}/requeue", post(staging::requeue))
+        .route("/staging/{kind}/{id}/discard", post(staging::discard))
         .route("/catalogue", get(catalogue::page))
         .route("/catalogue/{slug}", get(title::page))
         .route("/sources", get(sources::page))

@@ -54,6 +54,12 @@ impl Default for Streams {
 }
 
 impl Streams {
+    /// A place for one more stream, if there is one, and what tells when it has to end.
+    pub(in crate::server) fn enter(&self) -> Option<(OwnedSemaphorePermit, watch::Receiver<bool>)> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some((place, self.closing.subscribe()))
+    }
+
     /// Ends all streams: they would hold up the server's end.
     pub(in crate::server) fn close(&self) {
         self.closing.send_replace(true);
@@ -123,7 +129,7 @@ async fn events(
 ) -> Result<Response, Refusal> {
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
     let after = last.or(asked.after).map(i64::from);
-    let Ok(place) = Arc::clone(&shared.streams.places).try_acquire_owned() else {
+    let Some((place, closing)) = shared.streams.enter() else {
         return Err(Refusal::busy("Too many watchers at once", 5));
     };
     let news = shared.imports.news();
@@ -142,7 +148,6 @@ async fn events(
             (Some(event(number, "snapshot", &data)), number, ended)
         }
     };
-    let closing = shared.streams.closing.subscribe();
     let watching = Watching { shared, id, after, news, closing, first, ended, _place: place };
     let body = stream::unfold(watching, |mut watching| async move {
         watching.next().await.map(|text| (Ok::<_, std::convert::Infallible>(Bytes::from(text)), watching))

@@ -17,6 +17,7 @@ mod send;
 mod types;
 
 pub(super) use events::Streams;
+pub(super) use refuse::refusal;
 
 use utoipa_axum::router::OpenApiRouter;
 

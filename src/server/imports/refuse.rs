@@ -7,7 +7,7 @@ use crate::error::{Fault as _, Severity, chain};
 use crate::server::answer::Refusal;
 
 /// The refusal of an error.
-pub(super) fn refusal(error: &ImportsError) -> Refusal {
+pub(in crate::server) fn refusal(error: &ImportsError) -> Refusal {
     match error {
         ImportsError::Backend(error) if error.severity() == Severity::Transient => {
             Refusal::busy("The store is busy or away", 2).because(chain(error))

@@ -61,6 +61,23 @@ pub struct Inspected {
     pub releases: Vec<InspectedRelease>,
     /// Its characters, main ones first.
     pub characters: Vec<InspectedCharacter>,
+    /// What it is to others, and they to it.
+    pub relations: Vec<InspectedRelation>,
+}
+
+/// What one series is to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InspectedRelation {
+    /// The series that says so.
+    pub from_title: String,
+    /// Its name in addresses.
+    pub from_slug: String,
+    /// `parent`, `sequel` …: what the other one is to it.
+    pub kind: String,
+    /// The other one.
+    pub to_title: String,
+    /// Its name in addresses.
+    pub to_slug: String,
 }
 
 /// A release.
@@ -97,6 +114,8 @@ pub struct InspectedCharacter {
     pub russian: Option<String>,
     /// `main`, `supporting`.
     pub role: String,
+    /// Names of its pets.
+    pub pets: Vec<String>,
 }
 
 /// An episode with its players.
@@ -166,8 +185,10 @@ pub fn inspect(session: &Session<'_>, slug: &str) -> Result<Option<Inspected>, S
         release,
     )?;
     series.characters = session.query(
-        "SELECT c.source_id, c.name, c.russian, sc.role FROM series_character sc \
-         JOIN character c ON c.id = sc.character_id WHERE sc.series_id = ?1 ORDER BY sc.role, c.name, c.source_id",
+        "SELECT c.source_id, c.name, c.russian, sc.role, p.name FROM series_character sc \
+         JOIN character c ON c.id = sc.character_id LEFT JOIN pet_owner o ON o.character_id = c.id \
+         LEFT JOIN pet p ON p.id = o.pet_id WHERE sc.series_id = ?1 \
+         ORDER BY sc.role, c.name, c.source_id, p.name IS NULL, p.name",
         values![row],
         |row| {
             Ok(InspectedCharacter {
@@ -175,6 +196,30 @@ pub fn inspect(session: &Session<'_>, slug: &str) -> Result<Option<Inspected>, S
                 name: row.get(1)?,
                 russian: row.get(2)?,
                 role: row.get(3)?,
+                pets: row.get::<Option<String>>(4)?.into_iter().collect(),
+            })
+        },
+    )?;
+    // Rows of one character follow each other, one for each pet.
+    series.characters.dedup_by(|next, kept| {
+        let same = next.source_id == kept.source_id;
+        if same {
+            kept.pets.append(&mut next.pets);
+        }
+        same
+    });
+    series.relations = session.query(
+        "SELECT a.title, a.slug, x.kind, b.title, b.slug FROM series_relation x JOIN series a ON a.id = x.series_id \
+         JOIN series b ON b.id = x.related_id WHERE x.series_id = ?1 OR x.related_id = ?1 \
+         ORDER BY x.kind, a.title, b.title, a.slug, b.slug LIMIT 200",
+        values![row],
+        |row| {
+            Ok(InspectedRelation {
+                from_title: row.get(0)?,
+                from_slug: row.get(1)?,
+                kind: row.get(2)?,
+                to_title: row.get(3)?,
+                to_slug: row.get(4)?,
             })
         },
     )?;
@@ -210,6 +255,7 @@ fn series(row: &Row<'_>) -> Result<Inspected, SqlError> {
         updated_at: codec::parse_millis(row.get(24)?)?,
         releases: Vec::new(),
         characters: Vec::new(),
+        relations: Vec::new(),
     })
 }
 

@@ -26,8 +26,8 @@ pub use codec::{date, episode_class, episode_key, origin as origin_word, parse_d
 pub use dump::{dump, dump_lines};
 pub use images::{ImageOwner, images, put_images};
 pub use inspect::{
-    Inspected, InspectedCharacter, InspectedEpisode, InspectedEpisodes, InspectedPlayer, InspectedRelease, inspect,
-    inspect_episodes,
+    Inspected, InspectedCharacter, InspectedEpisode, InspectedEpisodes, InspectedPlayer, InspectedRelation,
+    InspectedRelease, inspect, inspect_episodes,
 };
 pub use parts::{
     Card, CardPut, KnownEpisode, KnownEpisodes, KnownVideo, StoredCard, VideoKey, card, foreign_episode,

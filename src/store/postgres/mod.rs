@@ -152,13 +152,11 @@ impl Pool {
     {
         let wait = self.shared.target.wait;
         let closed = || self.shared.error(StoreErrorKind::Closed);
-        let permit = match tokio::time::timeout(wait, Arc::clone(&self.free).acquire_owned()).await {
-            Ok(permit) => permit.map_err(|_| closed())?,
-            Err(_) => {
-                let connections = self.threads.len();
-                return Err(self.shared.error(StoreErrorKind::Exhausted { connections, waited: wait }));
-            }
-        };
+        let free = tokio::time::timeout(wait, Arc::clone(&self.free).acquire_owned()).await;
+        let connections = self.threads.len();
+        let permit = free
+            .map_err(|_| self.shared.error(StoreErrorKind::Exhausted { connections, waited: wait }))?
+            .map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |worker| {
             let result = work(worker);

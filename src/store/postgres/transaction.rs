@@ -1,5 +1,6 @@
 //! An open transaction on one connection: what a job's session does on this engine.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const CHUNK: usize = 128;
 pub struct Transaction<'c> {
     runtime: &'c Runtime,
     connection: &'c Connection,
+    /// Changes nothing.
+    question: bool,
     limit: Cell<Option<Duration>>,
     failed: Cell<bool>,
     lost: Cell<bool>,
@@ -31,10 +34,11 @@ pub struct Transaction<'c> {
 }
 
 impl<'c> Transaction<'c> {
-    pub(super) fn new(runtime: &'c Runtime, connection: &'c Connection) -> Self {
+    pub(super) fn new(runtime: &'c Runtime, connection: &'c Connection, question: bool) -> Self {
         Self {
             runtime,
             connection,
+            question,
             limit: Cell::new(Some(connection.limit)),
             failed: Cell::new(false),
             lost: Cell::new(false),
@@ -45,6 +49,11 @@ impl<'c> Transaction<'c> {
     /// Has a statement failed, so that the server will not commit?
     pub(super) fn failed(&self) -> bool {
         self.failed.get()
+    }
+
+    /// What has failed is about to be undone by rolling back to a savepoint; should that fail, it counts again.
+    pub(in crate::store) fn forgive(&self) {
+        self.failed.set(false);
     }
 
     /// Is the connection of no use any more, or better made anew?
@@ -158,17 +167,28 @@ impl<'c> Transaction<'c> {
     }
 
     pub(in crate::store) fn first(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<Row>, SqlError> {
+        let values = self.asked(values);
         self.wait(async {
             let statement = self.connection.statement(sql).await?;
-            let mut answer = Box::pin(self.connection.client.query_raw(&statement, values).await?);
+            let mut answer = Box::pin(self.connection.client.query_raw(&statement, values.iter()).await?);
             answer.next().await.transpose()
         })
     }
 
+    /// No text of the server holds a NUL character, so whoever asks for one finds nothing; a change is refused instead.
+    fn asked<'v>(&self, values: &'v [Value<'v>]) -> Cow<'v, [Value<'v>]> {
+        let impossible = |value: &Value<'_>| matches!(value, Value::Text(text) if text.contains('\0'));
+        if !self.question || !values.iter().any(impossible) {
+            return Cow::Borrowed(values);
+        }
+        values.iter().map(|value| if impossible(value) { Value::Text("\u{FFFD}") } else { *value }).collect()
+    }
+
     fn ask(&self, sql: &str, values: &[Value<'_>]) -> Result<RowStream, SqlError> {
+        let values = self.asked(values);
         self.wait(async {
             let statement = self.connection.statement(sql).await?;
-            self.connection.client.query_raw(&statement, values).await
+            self.connection.client.query_raw(&statement, values.iter()).await
         })
     }
 }

@@ -44,7 +44,7 @@ impl Worker {
     /// See [`super::Pool::prepare`]. A server that is not there is not waited for: the address may be wrong.
     pub(super) fn prepare(&mut self, schema: &Schema) -> Result<bool, StoreError> {
         let shared = Arc::clone(&self.shared);
-        let mut connection = self.patiently(Failure::is_starting, |worker| worker.connect())?;
+        let mut connection = self.patiently(Failure::is_starting, Self::connect)?;
         let prepared = match shared.access {
             Access::Write => self.runtime.block_on(migrate::run(&mut connection.client, schema)).map(|()| true),
             Access::Read => self.runtime.block_on(migrate::check(&connection.client, schema)).map(|found| found > 0),
@@ -132,7 +132,7 @@ fn finish<T>(
     points: Option<CrashPoints>,
     job: impl FnOnce(&Session<'_>) -> Result<T, SqlError>,
 ) -> (Result<T, SqlError>, bool) {
-    let transaction = Transaction::new(runtime, connection);
+    let transaction = Transaction::new(runtime, connection, points.is_none());
     let mut result = job(&Session::Postgres(&transaction));
     if result.is_ok() && transaction.failed() {
         // The server would answer COMMIT with a rollback and call that a success.

@@ -182,6 +182,21 @@ impl Session<'_> {
         }
     }
 
+    /// Tries something that may fail, without giving up what was done before: a failure undoes `job` alone. The outer
+    /// error means that the whole transaction is lost.
+    pub fn attempt<T>(&self, job: impl FnOnce() -> Result<T, SqlError>) -> Result<Result<T, SqlError>, SqlError> {
+        self.batch("SAVEPOINT attempt")?;
+        let done = job();
+        if done.is_err() {
+            if let Self::Postgres(transaction) = self {
+                transaction.forgive();
+            }
+            self.batch("ROLLBACK TO SAVEPOINT attempt")?;
+        }
+        self.batch("RELEASE SAVEPOINT attempt")?;
+        Ok(done)
+    }
+
     /// Waits until no other transaction holds the lock of this name, and holds it until this one ends. Whoever decides
     /// on what it read takes it first; SQLite has one writer and needs none.
     pub fn lock(&self, name: &str) -> Result<(), SqlError> {

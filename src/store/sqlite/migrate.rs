@@ -14,7 +14,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// The newest version.
+    /// The newest version: the number that the last name begins with.
     pub fn version(&self) -> i64 {
         let number = |name: &str| name.strip_prefix('V')?.split_once("__")?.0.parse().ok();
         self.migrations.last().and_then(|(name, _)| number(name)).unwrap_or(0)

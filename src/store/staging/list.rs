@@ -29,7 +29,7 @@ pub fn list(session: &Session<'_>, kind: RecordKind, filter: &Filter) -> Result<
     };
     session.query(
         &format!(
-            "SELECT {COLUMNS} FROM {table} WHERE id > ?1 AND (?2 IS NULL OR source_name = ?2) {state} \
+            "SELECT {COLUMNS} FROM {table} WHERE id > ?1 AND (CAST(?2 AS TEXT) IS NULL OR source_name = ?2) {state} \
              ORDER BY id LIMIT ?3"
         ),
         values![filter.after, &filter.source, filter.limit],

@@ -7,6 +7,7 @@
 //! payload; every other row is kept whole. The four tables are alike, so the SQL is written once.
 
 mod claim;
+mod lineage;
 mod list;
 mod rows;
 
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::model::{Collision, ImportId, RecordKind, UnknownWord};
 
 pub use claim::{Claim, claim, release_claims, renew, requeue_errors};
+pub use lineage::{Passage, lineage};
 pub use list::{Filter, KindCounts, counts, list};
 pub use rows::{Finish, Mark, StagedKey, by_key, discard, finish, get, owned, put, put_all, requeue, settle};
 

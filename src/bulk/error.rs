@@ -1,0 +1,55 @@
+//! Why an import could not be begun or had to stop. Rows that fail alone are no errors.
+
+use std::borrow::Cow;
+
+use crate::error::{Fault, Party, Severity};
+use crate::store::StoreError;
+use crate::store::objects::ObjectError;
+
+/// A failed import.
+#[derive(Debug, thiserror::Error)]
+pub enum BulkError {
+    /// The object could not be read, or not to its end.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The store is down or refuses everything.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The first row does not name the columns that are needed.
+    #[error("`{source_name}`: {reason}")]
+    Header {
+        /// The object.
+        source_name: String,
+        /// Which is missing, or which is there twice.
+        reason: String,
+    },
+}
+
+impl Fault for BulkError {
+    fn severity(&self) -> Severity {
+        match self {
+            Self::Object(error) => error.severity(),
+            Self::Store(error) => error.severity(),
+            Self::Header { .. } => Severity::Permanent,
+        }
+    }
+
+    fn party(&self) -> Party {
+        match self {
+            Self::Object(error) => error.party(),
+            Self::Store(error) => error.party(),
+            Self::Header { .. } => Party::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Object(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Header { .. } => Some(Cow::Borrowed(
+                "the first row names the columns, separated by commas; `reference_id` (or `id`, `user_id`, …) must be among \
+                 them, and `group_id` unless `--group` is given",
+            )),
+        }
+    }
+}

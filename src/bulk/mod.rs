@@ -1,0 +1,8 @@
+//! Imports of large files: an object is read, cut into rows, gathered into batches and written, a few batches at a time.
+
+mod csv;
+mod error;
+pub mod nodes;
+
+pub use csv::{Row, Rows};
+pub use error::BulkError;

@@ -1,0 +1,54 @@
+//! Rows into batches of a fixed number of rows, the same batches whenever the same file is read.
+
+use std::collections::BTreeMap;
+
+use crate::store::nodes::{Batch, Failure, NodeRow};
+
+/// Collects rows.
+#[derive(Debug)]
+pub(super) struct Gather {
+    size: u64,
+    number: u64,
+    rows: BTreeMap<(String, String), NodeRow>,
+    duplicates: u64,
+    failures: Vec<Failure>,
+}
+
+impl Gather {
+    pub(super) fn new(size: u64) -> Self {
+        Self { size, number: 0, rows: BTreeMap::new(), duplicates: 0, failures: Vec::new() }
+    }
+
+    /// Adds a row; gives the batch that it fills.
+    pub(super) fn add(&mut self, row: Result<NodeRow, Failure>) -> Option<Batch> {
+        match row {
+            Ok(row) => {
+                // The last one of a key wins.
+                let key = (row.group.clone(), row.reference.clone());
+                self.duplicates += u64::from(self.rows.insert(key, row).is_some());
+            }
+            Err(failure) => self.failures.push(failure),
+        }
+        (self.len() >= self.size).then(|| self.close())
+    }
+
+    /// The last batch, if there is one.
+    pub(super) fn rest(&mut self) -> Option<Batch> {
+        (self.len() > 0).then(|| self.close())
+    }
+
+    fn len(&self) -> u64 {
+        (self.rows.len() + self.failures.len()) as u64 + self.duplicates
+    }
+
+    fn close(&mut self) -> Batch {
+        let batch = Batch {
+            number: self.number,
+            rows: std::mem::take(&mut self.rows).into_values().collect(),
+            duplicates: std::mem::take(&mut self.duplicates),
+            failures: std::mem::take(&mut self.failures),
+        };
+        self.number += 1;
+        batch
+    }
+}

@@ -1,0 +1,21 @@
+//! Large files into the store: what becomes of every row, whatever the file, the store and the process do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test ends where something is not as it must be"
+)]
+
+#[path = "../objects/bucket.rs"]
+mod bucket;
+#[path = "../postgres/cluster.rs"]
+#[expect(dead_code, reason = "other tests stop the cluster, too")]
+mod cluster;
+mod crash;
+mod engines;
+mod nodes;
+mod remote;
+mod rows;
+#[path = "../objects/rude.rs"]
+mod rude;
+mod world;
