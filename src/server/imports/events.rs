@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -78,6 +78,19 @@ struct Asked {
     after: Option<u32>,
 }
 
+/// One event.
+#[derive(ToSchema)]
+#[schema(as = ServerSentEvent)]
+#[expect(dead_code, reason = "only described: events are written as they are")]
+struct ServerSent {
+    /// Grows.
+    id: String,
+    /// `snapshot`, `import`, `batch` or `progress`.
+    event: String,
+    /// JSON.
+    data: String,
+}
+
 /// Where a stream stands.
 struct Watching {
     shared: Shared,
@@ -101,9 +114,9 @@ struct Watching {
     operation_id = "watchImport",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path), Asked, ("Last-Event-ID" = Option<u32>, Header)),
+    params(("id" = inline(ImportId), Path, description = "The import"), Asked),
     responses(
-        (status = 200, description = "Events until the import ends", content((String = "text/event-stream"))),
+        (status = 200, description = "Events until the import ends", content((ServerSent = "text/event-stream"))),
         (status = 204, description = "Nothing follows the event that was seen last"),
         (status = 404, description = "There is no such import"),
     ),

@@ -141,11 +141,12 @@ async fn list(State(shared): State<Shared>, InQuery(asked): InQuery<Asked>) -> R
     operation_id = "createImport",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again is the same request again", min_length = 1, max_length = 255, pattern = "^[!-~]+$")),
     request_body = NewImport,
     responses(
         (status = 201, description = "Made", body = ShownImport, headers(("Location" = String))),
         (status = 200, description = "Made by an earlier request with this key", body = ShownImport),
+        (status = 409, description = "The key was used for another request"),
     ),
 )]
 async fn create(
@@ -165,7 +166,7 @@ async fn create(
     operation_id = "getImport",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path)),
+    params(("id" = inline(ImportId), Path, description = "The import")),
     responses(
         (status = 200, description = "The import", body = ShownImport),
         (status = 404, description = "There is no such import"),
@@ -182,7 +183,7 @@ async fn get(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> Resu
     operation_id = "getImportSummary",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path)),
+    params(("id" = inline(ImportId), Path, description = "The import")),
     responses(
         (status = 200, description = "The import in numbers", body = ImportSummary),
         (status = 404, description = "There is no such import"),
@@ -213,7 +214,7 @@ async fn summary(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> 
     operation_id = "finaliseImport",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path)),
+    params(("id" = inline(ImportId), Path, description = "The import")),
     responses(
         (status = 200, description = "Closed", body = ShownImport),
         (status = 404, description = "There is no such import"),
@@ -234,7 +235,7 @@ async fn finalise(State(shared): State<Shared>, InPath(id): InPath<ImportId>) ->
     operation_id = "cancelImport",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path)),
+    params(("id" = inline(ImportId), Path, description = "The import")),
     responses(
         (status = 200, description = "Stopped", body = ShownImport),
         (status = 404, description = "There is no such import"),
@@ -257,8 +258,8 @@ async fn cancel(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> R
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
     params(
-        ("id" = ImportId, Path),
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+        ("id" = inline(ImportId), Path, description = "The import"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key again is the same request again", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
     ),
     responses(
         (status = 201, description = "The new import", body = ShownImport, headers(("Location" = String))),

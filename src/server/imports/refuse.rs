@@ -25,7 +25,7 @@ fn refused_as(refused: &Refused) -> Refusal {
         Refused::Ended(_) => (StatusCode::CONFLICT, "import_ended"),
         Refused::NotEnded => (StatusCode::CONFLICT, "import_not_ended"),
         Refused::NothingFailed => (StatusCode::CONFLICT, "nothing_failed"),
-        Refused::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+        Refused::KeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
         Refused::KeyInUse => (StatusCode::CONFLICT, "idempotency_key_in_use"),
         Refused::SamePlace => (StatusCode::CONFLICT, "storage_url_known"),
         Refused::Place(_) => (StatusCode::UNPROCESSABLE_ENTITY, "storage_url_invalid"),

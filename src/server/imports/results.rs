@@ -73,7 +73,7 @@ struct ResultPage {
     operation_id = "listResults",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path), Asked),
+    params(("id" = inline(ImportId), Path, description = "The import"), Asked),
     responses(
         (status = 200, description = "Results in the order of their records", content(
             (ResultPage = "application/json"), (String = "application/x-ndjson"),
@@ -99,7 +99,7 @@ async fn of_import(
     operation_id = "listBatchResults",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path), ("batch" = Uuid, Path), Asked),
+    params(("id" = inline(ImportId), Path, description = "The import"), ("batch" = Uuid, Path, description = "The batch"), Asked),
     responses(
         (status = 200, description = "Results in the order of their records", content(
             (ResultPage = "application/json"), (String = "application/x-ndjson"),

@@ -68,7 +68,11 @@ struct SentRecord {
 struct StoredElsewhere {
     /// `https://host/path`, `s3://bucket/key`, or a file below the server's folder for imports; JSON lines, also
     /// packed by gzip or zstd.
-    #[schema(min_length = 1, max_length = 4096)]
+    #[schema(
+        min_length = 1,
+        max_length = 4096,
+        pattern = r"^https?://([a-z0-9]+(-[a-z0-9]+)*\.)*[a-z][a-z0-9]*(:[1-9][0-9]{0,3})?/[A-Za-z0-9._/-]*(\?[A-Za-z0-9._~%=&/+-]*)?$|^s3://[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9._/-]+$|^file:///[A-Za-z0-9._/-]+$"
+    )]
     storage_url: String,
 }
 
@@ -133,8 +137,8 @@ struct BatchList {
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
     params(
-        ("id" = ImportId, Path),
-        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
+        ("id" = inline(ImportId), Path, description = "The import"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key again is the same request again", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: seconds to wait for the batch to end, at most 30"),
     ),
     request_body(content(
@@ -238,7 +242,7 @@ async fn whole(body: Body, most: usize) -> Result<Bytes, Refusal> {
     operation_id = "listBatches",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path), Asked),
+    params(("id" = inline(ImportId), Path, description = "The import"), Asked),
     responses(
         (status = 200, description = "One page of batches in their order", body = BatchList),
         (status = 404, description = "There is no such import"),
@@ -266,7 +270,7 @@ async fn list(
     operation_id = "getBatch",
     tag = "imports",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("id" = ImportId, Path), ("batch" = Uuid, Path)),
+    params(("id" = inline(ImportId), Path, description = "The import"), ("batch" = Uuid, Path, description = "The batch")),
     responses(
         (status = 200, description = "The batch", body = ShownBatch),
         (status = 404, description = "There is no such import, or no such batch in it"),

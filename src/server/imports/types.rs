@@ -30,10 +30,10 @@ const LONGEST_KEY: usize = 255;
 #[schema(example = json!({ "source": "kodik-shikimori", "processor": "parser/0.1.0", "expected_count": 2 }))]
 pub(super) struct NewImport {
     /// Where the records come from.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
     source: String,
     /// What has made them, with its version.
-    #[schema(max_length = 200)]
+    #[schema(max_length = 200, pattern = r"^[^\x00]*$")]
     #[serde(default)]
     processor: String,
     /// How many records there will be; checked when the import is finalised.
@@ -41,7 +41,7 @@ pub(super) struct NewImport {
     #[serde(default)]
     expected_count: Option<u32>,
     /// For people.
-    #[schema(required = false, max_length = 4000)]
+    #[schema(required = false, max_length = 4000, pattern = r"^[^\x00]*$")]
     #[serde(default)]
     notes: Option<String>,
     /// What becomes of a record whose entity is in the catalogue already.
@@ -79,8 +79,9 @@ impl NewImport {
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    if text.is_empty() || text.len() > LONGEST_KEY {
-        return Err(Refusal::invalid("`Idempotency-Key` is empty, longer than 255 characters, or no plain text"));
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.is_empty() || text.len() > LONGEST_KEY || !plain {
+        return Err(Refusal::invalid("`Idempotency-Key` is empty, longer than 255 characters, or no plain word"));
     }
     Ok(Some(text.to_owned()))
 }
