@@ -155,12 +155,11 @@ async fn read(object: Object, options: Options, batch: u64, send: mpsc::Sender<R
     let mut header = options.ids.then(Header::of_ids);
     let mut ended = false;
     while !ended {
-        match bytes.next().await {
-            Some(piece) => rows.push(&piece?),
-            None => {
-                rows.end();
-                ended = true;
-            }
+        if let Some(piece) = bytes.next().await {
+            rows.push(&piece?);
+        } else {
+            rows.end();
+            ended = true;
         }
         while let Some(row) = rows.take() {
             let Some(columns) = &header else {
