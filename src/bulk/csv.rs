@@ -33,6 +33,7 @@ pub enum Row {
 }
 
 /// Cuts pushed bytes into rows.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about the bytes before the ones at hand")]
 pub struct Rows {
     reader: Reader,
     /// From the row's start.
@@ -198,17 +199,10 @@ impl Rows {
 
     /// Throws the rest of a line away; has its end come?
     fn skip_line(&mut self) -> bool {
-        match self.input.iter().position(|byte| *byte == b'\n') {
-            Some(end) => {
-                let rest = self.input.split_to(end + 1);
-                self.line += self.count(&rest);
-                self.skipping = false;
-            }
-            None => {
-                let rest = std::mem::take(&mut self.input);
-                self.line += self.count(&rest);
-            }
-        }
+        let end = self.input.iter().position(|byte| *byte == b'\n');
+        let rest = self.input.split_to(end.map_or(self.input.len(), |end| end + 1));
+        self.line += self.count(&rest);
+        self.skipping = end.is_none();
         !self.skipping
     }
 }

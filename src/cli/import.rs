@@ -37,6 +37,7 @@ const PAGE: u32 = 1000;
 
 /// `parser import`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of a command line")]
 pub struct ImportArgs {
     /// Files, folders (their `.csv`, `.csv.gz` and `.csv.zst`), `s3://bucket/key`, `http(s)://host/path`.
     #[arg(required = true, value_name = "PATH")]

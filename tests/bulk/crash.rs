@@ -65,6 +65,24 @@ fn a_file_that_changed_is_not_gone_on_with() {
     let resumed = world.run(&[ARGS, &["--resume"]].concat());
     assert_eq!(resumed.code(), Some(3), "{}", resumed.said());
     assert!(resumed.said().contains("has changed"), "{}", resumed.said());
-    // From its start it is another job.
-    assert_eq!(world.run(ARGS).file(1)["total"], 1001);
+    // The old job has ended; from its start it is another one.
+    assert_eq!(world.run(&[ARGS, &["--resume"]].concat()).file(1)["total"], 1001);
+    assert_eq!(world.rows("SELECT status FROM node_jobs ORDER BY created_at"), ["FAILED", "PARTIALLY_FAILED"]);
+}
+
+#[test]
+fn a_file_that_is_cut_is_a_failed_job_that_keeps_its_rows() {
+    let world = World::new();
+    let packed = crate::world::gzip(generated(5000).as_bytes());
+    world.write("users.csv", &packed[..packed.len() - 9]);
+    let done = world.run(ARGS);
+    assert_eq!(done.code(), Some(3), "{}", done.said());
+    assert!(done.said().contains("ends within its gzip data"), "{}", done.said());
+    let job = world.rows("SELECT status, reason FROM node_jobs");
+    assert!(job[0].starts_with("FAILED|") && job[0].contains("gzip"), "{job:?}");
+    world.write("users.csv", &packed);
+    let kept: u32 = world.rows("SELECT count(*) FROM nodes")[0].parse().unwrap();
+    assert!((1..5000).contains(&kept), "{kept}");
+    let file = world.run(&[ARGS, &["--resume"]].concat()).file(0);
+    assert_eq!((file["total"].as_u64(), file["unchanged"].as_u64()), (Some(5000), Some(u64::from(kept))));
 }

@@ -96,3 +96,16 @@ fn the_command_imports_into_a_server_and_goes_on_there() {
     assert_eq!(jobs, [["COMPLETED", "1000", "1000"], ["COMPLETED", "1000", "1000"]]);
     assert!(!world.path("state").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_of_equal_keys_wins_over_all_batches() {
+    let Some(database) = cluster::database() else { return };
+    let world = World::new();
+    let rows = (0..6000).map(|row| format!("u{},g,{row}\n", row % 70));
+    world.write("users.csv", "id,group,value\n".to_owned() + &rows.collect::<String>());
+    let server = Store::open(&Location::Server(Server::new(database.url.clone().into())), 0).await.unwrap();
+    let summary = load(&server, &world, "users.csv").await;
+    assert_eq!((summary.sums.total(), summary.sums.inserted), (6000, 70), "{summary:?}");
+    let lowest = "SELECT min(CAST(metadata_value AS int)), count(*) FROM node_metadata";
+    assert_eq!(cluster::sql(&database.url, lowest), [["5930", "70"]]);
+}

@@ -124,9 +124,11 @@ pub(crate) fn signal(child: &Child, name: &str) {
 
 /// A file of so many rows.
 pub(crate) fn generated(rows: usize) -> String {
+    use std::fmt::Write as _;
     let mut text = "user_id,group,type,Full Name,City\n".to_owned();
     for row in 0..rows {
-        text.push_str(&format!("u{row},g{},{},\"Name, {row}\",City {}\n", row % 3, ["USER", "bot"][row % 2], row % 17));
+        let kind = ["USER", "bot"][row % 2];
+        writeln!(text, "u{row},g{},{kind},\"Name, {row}\",City {}", row % 3, row % 17).unwrap();
     }
     text
 }

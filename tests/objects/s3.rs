@@ -125,7 +125,7 @@ async fn a_changed_object_is_not_gone_on_with() {
     assert_eq!(error.code(), "object_changed");
 }
 
-/// The server makes ETags of time and length: makes sure that the time differs.
+/// The server makes entity tags of time and length: makes sure that the time differs.
 fn make_later(bucket: &Bucket) {
     let file = std::fs::File::options().write(true).open(bucket.path("x")).unwrap();
     file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(10)).unwrap();

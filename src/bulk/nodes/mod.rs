@@ -8,7 +8,7 @@ mod header;
 mod row;
 mod write;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -18,9 +18,10 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::{BulkError, Row, Rows};
+use crate::error::{Fault as _, Severity};
 use crate::observe::events;
 use crate::store::nodes::{self, Batch, Job, JobStatus, Sums};
-use crate::store::objects::{Object, ObjectUrl, Sources, unpacked};
+use crate::store::objects::{Object, ObjectError, ObjectUrl, Sources, unpacked};
 use crate::store::sqlite::CrashPoints;
 use crate::store::{Store, StoreError};
 use gather::Gather;
@@ -98,7 +99,16 @@ pub async fn import(
     let (known, done) = known.unzip();
     let begun = known.is_some();
     let tag = known.as_ref().and_then(|job: &Job| job.tag.clone());
-    let object = sources.open(&options.url, 0, tag.as_deref()).await?;
+    let object = match sources.open(&options.url, 0, tag.as_deref()).await {
+        Ok(object) => object,
+        Err(error) => {
+            if let (Some(job), ObjectError::Changed { .. }) = (known, &error) {
+                // Nothing can go on with it: the next run begins anew.
+                fail(store, job.id, error.to_string()).await?;
+            }
+            return Err(error.into());
+        }
+    };
     let job = known.unwrap_or_else(|| Job {
         id: Uuid::now_v7().to_string(),
         source,
@@ -125,6 +135,12 @@ async fn unfinished(store: &Store, options: &Options, source: &str) -> Result<Op
     store.read(move |session| nodes::unfinished(session, &source, &domain, group.as_deref())).await
 }
 
+/// Ends a job that cannot be gone on with.
+async fn fail(store: &Store, job: String, reason: String) -> Result<(), StoreError> {
+    let status = JobStatus::Failed;
+    store.write(FINISH, move |session| nodes::finish(session, &job, status, Some(&reason), now())).await
+}
+
 /// Reads the file to its end and sends its batches.
 async fn read(object: Object, options: Options, batch: u64, send: mpsc::Sender<Read>) -> Result<(), BulkError> {
     let length = object.length();
@@ -139,12 +155,11 @@ async fn read(object: Object, options: Options, batch: u64, send: mpsc::Sender<R
     let mut header = options.ids.then(Header::of_ids);
     let mut ended = false;
     while !ended {
-        match bytes.next().await {
-            Some(piece) => rows.push(&piece?),
-            None => {
-                rows.end();
-                ended = true;
-            }
+        if let Some(piece) = bytes.next().await {
+            rows.push(&piece?);
+        } else {
+            rows.end();
+            ended = true;
         }
         while let Some(row) = rows.take() {
             let Some(columns) = &header else {
@@ -209,6 +224,7 @@ impl Run<'_> {
         mut stop: watch::Receiver<bool>,
     ) -> Result<Ended, BulkError> {
         let mut writing = FuturesUnordered::new();
+        let mut flying: HashMap<u64, HashSet<u64>> = HashMap::new();
         let mut ended = None;
         loop {
             if ended.is_none() && *stop.borrow() {
@@ -217,7 +233,8 @@ impl Run<'_> {
             let full = writing.len() >= self.options.in_flight.max(1);
             tokio::select! {
                 biased;
-                Some(sums) = writing.next() => {
+                Some((number, sums)) = writing.next() => {
+                    flying.remove(&number);
                     self.add(&sums?);
                     if self.options.max_errors.is_some_and(|most| self.sums.failed > most) {
                         ended.get_or_insert(Ended::TooManyErrors);
@@ -233,8 +250,16 @@ impl Run<'_> {
                             self.count_dry(&batch);
                         } else if !self.done.contains(&batch.number) {
                             self.begin().await?;
+                            let (number, keys) = (batch.number, keys(&batch));
+                            // Of equal keys in different batches the later one wins, too.
+                            while flying.values().any(|other| !other.is_disjoint(&keys)) {
+                                let Some((number, sums)) = writing.next().await else { break };
+                                flying.remove(&number);
+                                self.add(&sums?);
+                            }
+                            flying.insert(number, keys);
                             let (store, job) = (self.store, Arc::clone(&self.job));
-                            writing.push(async move { write::write(store, &job, batch, now()).await });
+                            writing.push(async move { (number, write::write(store, &job, batch, now()).await) });
                         }
                     }
                 },
@@ -281,8 +306,13 @@ impl Run<'_> {
             return Ok(Summary { job: None, status, reason: None, sums: self.sums, columns });
         }
         let whole = match (&ended, read) {
-            // The cause stands; what is in stays in, and the job can be resumed or begun anew.
-            (Ended::All, Err(error)) => return Err(error),
+            // What is in stays in. If the file may be whole another time, the job can be gone on with.
+            (Ended::All, Err(error)) => {
+                if self.begun && error.severity() == Severity::Permanent {
+                    fail(self.store, self.job.id.clone(), error.to_string()).await?;
+                }
+                return Err(error);
+            }
             (Ended::All, Ok(())) => true,
             _ => false,
         };
@@ -306,6 +336,13 @@ impl Run<'_> {
         }
         Ok(Summary { job: Some(id), status, reason, sums, columns })
     }
+}
+
+/// What tells whether two batches touch the same node; two nodes may look alike, which costs a little waiting.
+fn keys(batch: &Batch) -> HashSet<u64> {
+    use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    batch.rows.iter().map(|row| hasher.hash_one((&row.group, &row.reference))).collect()
 }
 
 /// What a whole file's sums mean.

@@ -6,7 +6,7 @@ use crate::store::sql::{Row, Session, SqlError, signed, values};
 /// One import of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// UUIDv7.
+    /// A UUID of version 7.
     pub id: String,
     /// The object's address.
     pub source: String,

@@ -94,16 +94,16 @@ fn groups<'r>(
         }
         let find = "SELECT CAST(id AS TEXT) FROM matching_groups WHERE domain_id = ?1 AND name = ?2";
         let key = values![domain, &row.group];
-        let id = match session.first(find, key, |row| row.get(0))? {
-            Some(id) => id,
-            None => {
-                session.execute(
-                    "INSERT INTO matching_groups (id, domain_id, name, created_at) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO NOTHING",
-                    values![&Uuid::now_v7().to_string(), domain, &row.group, now],
-                )?;
-                session.one(find, key, |row| row.get(0))?
-            }
+        let known = session.first(find, key, |row| row.get(0))?;
+        let id = if let Some(id) = known {
+            id
+        } else {
+            session.execute(
+                "INSERT INTO matching_groups (id, domain_id, name, created_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO NOTHING",
+                values![&Uuid::now_v7().to_string(), domain, &row.group, now],
+            )?;
+            session.one(find, key, |row| row.get(0))?
         };
         ids.insert(row.group.as_str(), id);
     }
