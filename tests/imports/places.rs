@@ -26,12 +26,16 @@ fn a_file_is_fetched_and_each_line_counts_once() {
         let batch = served.ended(missing.header("location").unwrap());
         assert_eq!(batch["status"], "failed");
         assert!(!batch["reason"].as_str().unwrap().is_empty());
-        for forbidden in ["file:///etc/passwd", "http://localhost/x", "s3://other/key"] {
+        for forbidden in ["../secret.jsonl", "http://localhost/x", "s3://other/key"] {
             let body = json!({ "storage_url": forbidden }).to_string();
             let answer = served.send(&import, &[JSON], body.as_bytes());
             assert_eq!(answer.refusal(), (403, "storage_url_forbidden".to_owned()), "{forbidden}");
         }
-        assert_eq!(served.send(&import, &[JSON], b"{\"storage_url\":\"x:y\"}").status, 422);
+        // Where a file really is shows only when it is opened.
+        let outside = served.send(&import, &[JSON], b"{\"storage_url\":\"file:///etc/passwd\"}");
+        let batch = served.ended(outside.header("location").unwrap());
+        assert_eq!((&batch["status"], &batch["records"]), (&json!("failed"), &json!(0)));
+        assert!(batch["reason"].as_str().unwrap().contains("outside the folder"), "{batch}");
 
         let ended = served.finalise(&import);
         assert_eq!(ended["status"], "partially_failed");
