@@ -1,7 +1,7 @@
 //! A crawl into PostgreSQL, killed at any moment and resumed, makes the catalogue of a crawl that was never killed.
 
 use crate::cluster::database;
-use crate::harness::{Run, State, assert_same, assert_sums, generated, side_by_side};
+use crate::harness::{Run, State, assert_same, assert_sums, but_for_namesakes, generated, side_by_side};
 use crate::place::dump;
 
 const TITLES: u64 = 40;
@@ -49,6 +49,7 @@ fn a_killed_crawl_resumes_to_the_same_catalogue() {
         let resumed = Run::new(&sandbox, &state, &["--resume"]).env("DATABASE_URL", &database.url).succeed();
         assert_sums(&resumed.summary());
         assert_eq!(state.ledger().len() as u64, TITLES, "{moment:?}: a title is lost");
-        assert_same(&format!("{moment:?}"), &expected, &dump(&database.url));
+        let found = dump(&database.url);
+        assert_same(&format!("{moment:?}"), &but_for_namesakes(&expected), &but_for_namesakes(&found));
     });
 }
