@@ -91,8 +91,6 @@ impl Shared {
             token_places: Semaphore::new(limits.max_requests_per_token),
             description: OnceLock::new(),
             dashboard: Dashboard::new(&token, dashboard),
-            staging: Staging::new(Arc::clone(catalogue.store())),
-            background: Background::new(jobs.clone()),
             catalogue,
             imports,
             jobs,
