@@ -35,7 +35,7 @@ fn a_small_batch_is_answered_with_its_results() {
         assert_eq!((again.status, again.header("idempotent-replayed")), (200, Some("true")));
         assert_eq!(again.json(), answer);
         let other = served.send(&import, &[JSON, WAIT, key], b"[]");
-        assert_eq!(other.refusal(), (422, "idempotency_key_reused".to_owned()));
+        assert_eq!(other.refusal(), (409, "idempotency_key_reused".to_owned()));
         assert_eq!(served.get(&format!("{import}/batches"))["items"].as_array().unwrap().len(), 1);
         served.finalise(&import);
         assert_eq!(served.send(&import, &[JSON, WAIT, key], body.as_bytes()).json(), answer, "also when it is closed");

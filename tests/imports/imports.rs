@@ -66,7 +66,7 @@ fn a_key_makes_one_import_and_stands_for_one_request() {
         assert_eq!((first.status, again.status), (201, 200));
         assert_eq!(first.json()["id"], again.json()["id"]);
         assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), (None, Some("true")));
-        assert_eq!(make("k", &json!({ "source": "other" })).refusal(), (422, "idempotency_key_reused".to_owned()));
+        assert_eq!(make("k", &json!({ "source": "other" })).refusal(), (409, "idempotency_key_reused".to_owned()));
         assert_ne!(make("l", &json!({ "source": "s" })).json()["id"], first.json()["id"]);
         assert_eq!(make(&"x".repeat(300), &json!({ "source": "s" })).status, 422);
 

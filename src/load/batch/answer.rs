@@ -90,7 +90,7 @@ pub(super) fn of_import(response: &Response) -> Made {
     match response.status.as_u16() {
         401 | 403 => Made::BadToken(message),
         // Another version of this program has used the key.
-        422 if problem.code == "idempotency_key_reused" => Made::Closed,
+        409 | 422 if problem.code == "idempotency_key_reused" => Made::Closed,
         _ => Made::Refused(message),
     }
 }
