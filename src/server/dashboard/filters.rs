@@ -1,5 +1,12 @@
 //! How numbers, times and links look on the pages.
-#![expect(unreachable_pub, reason = "the attribute makes the filters' types as public as it likes")]
+#![expect(
+    unreachable_pub,
+    clippy::inline_always,
+    clippy::unused_self,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unnecessary_wraps,
+    reason = "what the attribute makes of a filter, and what it wants a filter to be"
+)]
 
 use askama::filters::Safe;
 use askama::{Result, Values};
@@ -34,7 +41,7 @@ pub(super) fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3 * 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);

@@ -21,10 +21,8 @@ impl Progress {
     fn new(counts: &ResultCounts, expected: u64) -> Self {
         let done = counts.succeeded() + counts.failed;
         let of = counts.total().max(expected);
-        let mut words = format!("{} of {} records", grouped(done), grouped(of));
-        if counts.failed > 0 {
-            words.push_str(&format!(", {} failed", grouped(counts.failed)));
-        }
+        let failed = if counts.failed > 0 { format!(", {} failed", grouped(counts.failed)) } else { String::new() };
+        let words = format!("{} of {} records{failed}", grouped(done), grouped(of));
         Self { done, of, words }
     }
 }
