@@ -90,7 +90,7 @@ impl Browser {
         };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
         let session = browser.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
-        browser.session = session["sessionId"].as_str().unwrap().to_owned();
+        session["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Log", "DOM", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
@@ -111,6 +111,7 @@ impl Browser {
     }
 
     /// One command, and its answer.
+    #[expect(clippy::needless_pass_by_value, reason = "a literal is written where it is sent")]
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let mut message = json!({ "id": self.next, "method": method, "params": params });
