@@ -118,7 +118,10 @@ impl Unpacker {
         loop {
             match &mut self.state {
                 State::Start(_) => return Ok(None),
-                State::Plain => return Ok(Some(std::mem::take(&mut self.input)).filter(|bytes| !bytes.is_empty())),
+                State::Plain => {
+                    let piece = self.input.split_to(self.input.len().min(PIECE));
+                    return Ok(Some(piece).filter(|bytes| !bytes.is_empty()));
+                }
                 State::Gzip(decoder) => {
                     if self.input.is_empty() {
                         return Ok(None);
