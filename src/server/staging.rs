@@ -192,7 +192,9 @@ fn unknown() -> Refusal {
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
     params(StageQuery),
-    request_body = [RecordBody],
+    request_body(content = [RecordBody], example = json!([{
+        "kind": "series", "source_name": "mine", "external_id": "1", "payload": { "title": "Shizuka na Ie" },
+    }])),
     responses((status = 202, description = "They are staged", body = StagedCount)),
 )]
 async fn stage(
@@ -275,7 +277,7 @@ async fn list(
     operation_id = "getStaged",
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path)),
+    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "Number of the row.")),
     responses(
         (status = 200, description = "The record", body = Staged),
         (status = 404, description = "There is no such staged record"),
@@ -301,7 +303,7 @@ async fn show(
     operation_id = "requeueStaged",
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path)),
+    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "Number of the row.")),
     responses(
         (status = 200, description = "It is in the queue", body = Staged),
         (status = 404, description = "There is no such staged record"),
@@ -337,7 +339,7 @@ async fn requeue(
     operation_id = "discardStaged",
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path)),
+    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "Number of the row.")),
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "There is no such staged record"),

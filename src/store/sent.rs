@@ -119,6 +119,10 @@ fn unpack(blob: &[u8]) -> Vec<u64> {
     blob.as_chunks::<8>().0.iter().map(|chunk| u64::from_be_bytes(*chunk)).collect()
 }
 
+fn unreadable(error: crate::store::sql::SqlError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{SentTitle, pack, unpack};
@@ -130,8 +134,4 @@ mod tests {
         let title = SentTitle { parts, ..SentTitle::default() };
         assert!(title.has(77) && !title.has(78));
     }
-}
-
-fn unreadable(error: crate::store::sql::SqlError) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
 }

@@ -1,6 +1,7 @@
 //! The crawler into this server by imports: the same catalogue as without one, whatever is killed on the way.
 
 use std::process::Child;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use parser::sandbox::{Sandbox, SandboxOptions};
@@ -8,20 +9,21 @@ use serde_json::{Value, json};
 
 use crate::place::{DEADLINE, IMPORTS, Place, Served, TOKEN, command, on_each_engine};
 
+/// One for all crawls that are compared: addresses of images carry its port.
+static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::start(&SandboxOptions::default()).unwrap());
+
 struct Crawler {
-    sandbox: Sandbox,
     folder: tempfile::TempDir,
     concurrency: &'static str,
 }
 
 impl Crawler {
     fn new(concurrency: &'static str) -> Self {
-        let sandbox = Sandbox::start(&SandboxOptions::default()).unwrap();
-        Self { sandbox, folder: tempfile::tempdir().unwrap(), concurrency }
+        Self { folder: tempfile::tempdir().unwrap(), concurrency }
     }
 
     fn start(&self, args: &[&str], more: &[(&str, &str)]) -> Child {
-        let (kodik, shikimori) = (self.sandbox.kodik_url(), self.sandbox.shikimori_url());
+        let (kodik, shikimori) = (SANDBOX.kodik_url(), SANDBOX.shikimori_url());
         let mut env = vec![
             ("KODIK_BASE_URL", kodik.as_str()),
             ("SHIKIMORI_BASE_URL", shikimori.as_str()),
@@ -145,7 +147,7 @@ fn diagnose_says_how_the_backend_is_spoken_to() {
     let place = Place::sqlite();
     let served = place.serve();
     let crawler = Crawler::new("1");
-    let (kodik, url) = (crawler.sandbox.kodik_url(), url(&served));
+    let (kodik, url) = (SANDBOX.kodik_url(), url(&served));
     for (api, words) in [("auto", "`batch`"), ("batch", "`batch`"), ("contract", "`contract`")] {
         let env = [
             ("BACKEND_BASE_URL", url.as_str()),

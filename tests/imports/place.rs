@@ -212,7 +212,9 @@ pub(crate) fn command(folder: &Path, args: &[&str], env: &[(&str, &str)]) -> Com
 pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.0\r\nHost: test\r\nAuthorization: Bearer {TOKEN}\r\n");
     if method != "GET" {
-        head.push_str(&format!("Content-Length: {length}\r\n"));
+        head += "Content-Length: ";
+        head += &length.to_string();
+        head += "\r\n";
     }
     for (name, value) in headers {
         head.extend([name, ": ", value, "\r\n"]);

@@ -38,6 +38,9 @@ async fn takes(store: &Store, sql: String) -> bool {
     tried.await.unwrap_err().to_string().contains("taken")
 }
 
+/// May a status follow another?
+type Allowed = fn(&str, &str) -> bool;
+
 #[test]
 fn no_status_goes_back_by_sql() {
     on_each_engine(|place| {
@@ -46,7 +49,7 @@ fn no_status_goes_back_by_sql() {
         served.send(&import, &[JSON, ("Prefer", "wait=20")], json!([record(1)]).to_string().as_bytes());
         drop(served);
         place.store(async |store| {
-            let tables: [(&str, [&str; 6], fn(&str, &str) -> bool); 3] = [
+            let tables: [(&str, [&str; 6], Allowed); 3] = [
                 ("import_record", IMPORT, import_may),
                 ("import_batch", IMPORT, import_may),
                 ("import_result", RESULT, result_may),

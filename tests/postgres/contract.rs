@@ -11,20 +11,21 @@ use crate::world::{ANIME, EPISODES, Served, VIDEO, anime, video};
 /// The answer without what is another one every time.
 fn shown(text: &str) -> String {
     let Ok(mut body) = serde_json::from_str::<Value>(text) else { return text.to_owned() };
-    fn strip(value: &mut Value) {
-        match value {
-            Value::Object(map) => {
-                for name in ["created_at", "updated_at", "trace_id", "instance"] {
-                    map.remove(name);
-                }
-                map.values_mut().for_each(strip);
-            }
-            Value::Array(items) => items.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
     strip(&mut body);
     body.to_string()
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for name in ["created_at", "updated_at", "trace_id", "instance"] {
+                map.remove(name);
+            }
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
 }
 
 fn script(place: &Place) -> String {

@@ -1,5 +1,10 @@
 //! The second engine: PostgreSQL gives the same answers as the embedded file, and what happens to servers loses nothing.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on should panic here and now")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on should panic here and now"
+)]
 
 mod cluster;
 mod commands;

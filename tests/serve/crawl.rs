@@ -110,7 +110,9 @@ fn a_crawl_into_the_server_equals_one_into_the_embedded_catalogue() {
     let served = Served::new();
     let crawler = Crawler::new();
     let url = format!("http://{}", served.address);
-    let backend = into(&url);
+    // By the contract, part by part, as a crawler that knows nothing else.
+    let [address, token, concurrency] = into(&url);
+    let backend = [address, token, concurrency, ("BACKEND_API", "contract")];
     crawler.full(&backend);
     assert_eq!(served.one("SELECT count(*) FROM series"), TITLES);
     assert_eq!(served.get("/api/v1/anime?limit=1").header("x-total-count"), Some(TITLES));

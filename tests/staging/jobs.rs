@@ -68,7 +68,8 @@ fn whoever_works_on_it_each_record_is_done_once(ground: &Ground) {
                 for _ in 0..6 {
                     for job in ["release", "series"] {
                         let status = served.ask("POST", &format!("/api/v1/jobs/{job}/run"), None).0;
-                        assert!(status == 202 || status == 409, "{status}");
+                        // A store that is too busy with the others says so, and changes nothing.
+                        assert!([202, 409, 503].contains(&status), "{status}");
                     }
                 }
             });

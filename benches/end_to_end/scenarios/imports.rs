@@ -2,6 +2,7 @@
 //!
 //! With `DATABASE_URL=postgres://…` (an empty database) on PostgreSQL, else on SQLite.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -32,17 +33,17 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
             line.strip_prefix("listening on http://").map(|address| address.trim().to_owned())
         })?;
         // On a server the records of the run before are there already: each run has names of its own.
-        let body: String = (0..RECORDS)
-            .map(|at| {
-                format!(
-                    "{{\"kind\":\"series\",\"source_name\":\"bench-{run}-{}\",\"external_id\":\"{at}\",\
-                     \"payload\":{{\"title\":\"Title {at}\",\"year\":2000,\"genres\":[\"Drama\",\"Comedy\"],\
-                     \"description\":\"{}\"}}}}\n",
-                    std::process::id(),
-                    "word ".repeat(40)
-                )
-            })
-            .collect();
+        let mut body = String::new();
+        for at in 0..RECORDS {
+            writeln!(
+                body,
+                "{{\"kind\":\"series\",\"source_name\":\"bench-{run}-{}\",\"external_id\":\"{at}\",\
+                 \"payload\":{{\"title\":\"Title {at}\",\"year\":2000,\"genres\":[\"Drama\",\"Comedy\"],\
+                 \"description\":\"{}\"}}}}",
+                std::process::id(),
+                "word ".repeat(40)
+            )?;
+        }
         let (started, cpu) = (Instant::now(), served.cpu()?);
         let import = ask(&address, "POST", "/api/v1/imports", "application/json", br#"{"source":"bench"}"#)?;
         let path = format!("/api/v1/imports/{}", import["id"].as_str().context("no import")?);

@@ -56,7 +56,7 @@ mod tests {
     use super::read;
 
     fn code(bytes: &[u8]) -> &'static str {
-        read(bytes).map(|_| "ok").unwrap_or_else(|malformed| malformed.code)
+        read(bytes).map_or_else(|malformed| malformed.code, |_| "ok")
     }
 
     #[test]

@@ -133,20 +133,17 @@ async fn events(
         return Err(Refusal::busy("Too many watchers at once", 5));
     };
     let news = shared.imports.news();
-    let (first, after, ended) = match after {
-        Some(after) => {
-            let (events, ended) = shared.imports.events(id, after, 1).await.map_err(|error| refusal(&error))?;
-            if ended && events.is_empty() {
-                return Ok(StatusCode::NO_CONTENT.into_response());
-            }
-            (None, after, false)
+    let (first, after, ended) = if let Some(after) = after {
+        let (events, ended) = shared.imports.events(id, after, 1).await.map_err(|error| refusal(&error))?;
+        if ended && events.is_empty() {
+            return Ok(StatusCode::NO_CONTENT.into_response());
         }
-        None => {
-            let view = shared.imports.get(id).await.map_err(|error| refusal(&error))?;
-            let (number, ended) = (view.import.events, view.import.status.is_final());
-            let data = serde_json::to_string(&ShownImport::from(view)).unwrap_or_default();
-            (Some(event(number, "snapshot", &data)), number, ended)
-        }
+        (None, after, false)
+    } else {
+        let view = shared.imports.get(id).await.map_err(|error| refusal(&error))?;
+        let (number, ended) = (view.import.events, view.import.status.is_final());
+        let data = serde_json::to_string(&ShownImport::from(view)).unwrap_or_default();
+        (Some(event(number, "snapshot", &data)), number, ended)
     };
     let watching = Watching { shared, id, after, news, closing, first, ended, _place: place };
     let body = stream::unfold(watching, |mut watching| async move {

@@ -389,8 +389,11 @@ pub fn postpone_fetch(
     )
 }
 
+/// An address, and how far it was read: bytes and lines.
+pub type HalfRead = (String, (u64, u64));
+
 /// Places of an import's batches that could not be fetched to the end, and how far they were.
-pub fn retried_urls(session: &Session<'_>, import: Number) -> Result<Vec<(String, (u64, u64))>, SqlError> {
+pub fn retried_urls(session: &Session<'_>, import: Number) -> Result<Vec<HalfRead>, SqlError> {
     session.query(
         "SELECT storage_url, position_bytes, position_lines FROM import_batch \
          WHERE import = ?1 AND storage_url IS NOT NULL AND status IN ('failed', 'partially_failed') \

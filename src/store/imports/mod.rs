@@ -12,7 +12,7 @@ mod results;
 use super::sql::{Session, SqlError};
 
 pub use batches::{
-    BatchPage, Fetchable, NewBatch, Progress, StoredBatch, advance, any_fetchable, batch_by_id, batch_by_key,
+    BatchPage, Fetchable, HalfRead, NewBatch, Progress, StoredBatch, advance, any_fetchable, batch_by_id, batch_by_key,
     batch_by_number, batch_by_url, batches, begin_batch, claim_fetch, end_batch, end_fetch, hold_batch, insert_batch,
     lost_receipts, open_batches, postpone_fetch, received, retried_urls, supersede,
 };

@@ -1,5 +1,7 @@
 //! What became of each record.
 
+use std::fmt::Write as _;
+
 use super::{Number, changed, word};
 use crate::model::{Change, ImportStatus, ResultCounts, ResultStatus, Writes};
 use crate::store::sql::{Row, Session, SqlError, Value, signed, values};
@@ -360,7 +362,8 @@ pub fn results(session: &Session<'_>, import: Number, query: &ResultQuery) -> Re
     ] {
         if let Some(value) = value {
             parameters.push(value);
-            filter.push_str(&format!(" AND {column} = ?{}", parameters.len()));
+            // Writing to a string cannot fail.
+            let _ = write!(filter, " AND {column} = ?{}", parameters.len());
         }
     }
     let original = if query.originals { "CASE WHEN r.status = 'failed' THEN o.bytes END" } else { "NULL" };
