@@ -120,10 +120,8 @@ fn servers_that_start_at_once_share_a_new_catalogue_and_a_token() {
         for one in &served {
             assert_eq!(one.get("/api/v1/anime").json().as_array().unwrap().len(), SERVERS);
         }
-        assert_eq!(
-            served[0].one("SELECT count(*) - count(DISTINCT version) || ' twice' FROM refinery_schema_history"),
-            "0 twice"
-        );
+        // Each migration once.
+        assert_eq!(served[0].one("SELECT count(*) - count(DISTINCT version) FROM refinery_schema_history"), "0");
         assert_eq!(served[0].one("SELECT count(*) FROM meta"), "1");
     }
 }

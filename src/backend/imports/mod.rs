@@ -1,7 +1,7 @@
 //! Imports: a job, its batches, the outcome of every record.
 //!
-//! A batch is stored as it arrives and worked on when it is here ([`receive`](self)); a small one whose sender waits is
-//! worked on right away, in one transaction. What is stored and not decided is the queue of the workers ([`work`]),
+//! A batch is stored as it arrives and worked on when it is here (`receive`); a small one whose sender waits is
+//! worked on right away, in one transaction. What is stored and not decided is the queue of the workers (`work`),
 //! which claim records for a while, so that a crash of one loses nothing. When nothing of a batch is open, it ends;
 //! when nothing of a finalised import is open, that ends.
 
