@@ -53,6 +53,16 @@ pub(super) fn priority() -> RefOr<Schema> {
         .into()
 }
 
+/// The source's id of a record.
+pub(super) fn external_id() -> RefOr<Schema> {
+    let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).min_length(Some(1));
+    AnyOfBuilder::new()
+        .item(text.max_length(Some(512)))
+        .item(ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer)))
+        .description(Some("The source's id; also as a number"))
+        .into()
+}
+
 /// A truth value.
 pub(super) fn truth() -> RefOr<Schema> {
     const WORDS: &str =

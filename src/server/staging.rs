@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use super::answer::Refusal;
 use super::app::Shared;
 use super::body::Sent;
+use super::described;
 use super::params::{InPath, InQuery};
 use crate::backend::importer::{Context, Record};
 use crate::backend::staging::Requeued;
@@ -42,7 +43,7 @@ pub(super) struct RecordBody {
     #[schema(min_length = 1, max_length = 512)]
     source_name: String,
     /// The source's id.
-    #[schema(min_length = 1, max_length = 512)]
+    #[schema(schema_with = described::external_id)]
     external_id: String,
     /// What it says; each kind has its own fields.
     #[schema(value_type = Object)]
@@ -117,13 +118,16 @@ struct StagedPage {
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     /// `init`, `processing`, `processed` or `with_errors`.
+    #[param(required = false, nullable = false, pattern = "^(init|processing|processed|with_errors)$")]
     state: Option<String>,
     /// Only of this source.
+    #[param(required = false, nullable = false)]
     source: Option<String>,
     /// `next_cursor` of the page before.
+    #[param(required = false, nullable = false, pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
     /// 1 to 500.
-    #[param(minimum = 1, maximum = 500, default = 50)]
+    #[param(required = false, nullable = false, minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
 }
 
@@ -139,6 +143,7 @@ struct StagedCount {
 #[into_params(parameter_in = Query)]
 struct StageQuery {
     /// `upsert` (default), `skip`, `fail` or `replace`: what happens if the catalogue has it already.
+    #[param(required = false, nullable = false, inline, value_type = Collision)]
     collision: Option<String>,
 }
 
@@ -192,9 +197,7 @@ fn unknown() -> Refusal {
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
     params(StageQuery),
-    request_body(content = [RecordBody], example = json!([{
-        "kind": "series", "source_name": "mine", "external_id": "1", "payload": { "title": "Shizuka na Ie" },
-    }])),
+    request_body(content = [RecordBody], example = json!([{"kind": "character", "source_name": "kodik-shikimori", "external_id": "73", "payload": {"name": "Aoi Mori"}}])),
     responses((status = 202, description = "They are staged", body = StagedCount)),
 )]
 async fn stage(
@@ -255,6 +258,9 @@ async fn list(
     }
     let after = match query.cursor.as_deref() {
         None => 0,
+        Some(text) if text.len() > 18 || !text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            return Err(Refusal::invalid("cursor is not one that was given out"));
+        }
         Some(text) => text.parse().map_err(|_| Refusal::invalid("cursor is not one that was given out"))?,
     };
     // One more tells whether there is another page.
@@ -277,7 +283,7 @@ async fn list(
     operation_id = "getStaged",
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "Number of the row.")),
+    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "The row")),
     responses(
         (status = 200, description = "The record", body = Staged),
         (status = 404, description = "There is no such staged record"),
@@ -303,7 +309,7 @@ async fn show(
     operation_id = "requeueStaged",
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "Number of the row.")),
+    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "The row")),
     responses(
         (status = 200, description = "It is in the queue", body = Staged),
         (status = 404, description = "There is no such staged record"),
@@ -339,7 +345,7 @@ async fn requeue(
     operation_id = "discardStaged",
     tag = "staging",
     security(("internal_token" = []), ("bearer" = [])),
-    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "Number of the row.")),
+    params(("kind" = String, Path, description = "`series`, `release`, `character` or `pet`"), ("id" = i64, Path, description = "The row")),
     responses(
         (status = 204, description = "It is gone"),
         (status = 404, description = "There is no such staged record"),

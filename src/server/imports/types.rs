@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use utoipa::ToSchema;
 
 use crate::backend::imports::{BatchView, Create, ImportView};
@@ -37,8 +39,8 @@ pub(super) struct NewImport {
     #[serde(default)]
     processor: String,
     /// How many records there will be; checked when the import is finalised.
-    #[schema(required = false)]
-    #[serde(default)]
+    #[schema(required = false, value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_u32)]
+    #[serde(default, deserialize_with = "count")]
     expected_count: Option<u32>,
     /// For people.
     #[schema(required = false, max_length = 4000, pattern = r"^[^\x00]*$")]
@@ -50,6 +52,14 @@ pub(super) struct NewImport {
     /// `now`: into the catalogue; `later`: only into staging, and the jobs do the rest.
     #[serde(default)]
     process: Process,
+}
+
+/// A whole number, which JSON may also write as `5.0`.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    let whole = |number: f64| (number.fract() == 0.0).then(|| format!("{number:.0}").parse::<u32>().ok()).flatten();
+    let small = number.as_u64().and_then(|number| u32::try_from(number).ok());
+    small.or_else(|| number.as_f64().and_then(whole)).map(Some).ok_or_else(|| D::Error::custom("is no whole number"))
 }
 
 impl NewImport {
