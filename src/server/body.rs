@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::answer::Refusal;
 use super::app::Shared;
 use super::negotiate::media_type;
+use crate::backend::imports::depth;
 
 /// A body that is too large is read on (and thrown away) up to this many times the limit: a client that is still
 /// sending when the connection closes would see a broken connection instead of the answer.
@@ -76,26 +77,6 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal
     })?;
     deserializer.end().map_err(|_| Refusal::invalid("something follows the JSON"))?;
     Ok(body)
-}
-
-/// How deeply brackets are nested, strings aside.
-pub(super) fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 #[cfg(test)]

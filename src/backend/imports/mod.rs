@@ -37,6 +37,7 @@ pub use error::{ImportsError, Refused};
 pub use item::{Item, array_items};
 pub use read::{BatchView, ImportView, Summary};
 pub use receive::Received;
+pub use record::depth;
 
 /// What bounds imports.
 #[derive(Debug, Clone)]

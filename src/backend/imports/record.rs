@@ -31,8 +31,8 @@ pub(super) fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
-/// How deeply brackets are nested, strings aside.
-fn depth(json: &[u8]) -> usize {
+/// How deeply brackets are nested, strings aside; without a parser, whose own nesting it is there to bound.
+pub fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
     for byte in json {
         match byte {
