@@ -11,5 +11,6 @@ mod problems;
 mod process;
 mod read;
 mod schemathesis;
+mod traces;
 mod upsert;
 mod world;
