@@ -4,6 +4,7 @@
 
 pub mod ids;
 pub mod imports;
+pub mod messages;
 pub mod outcome;
 pub mod raw;
 pub mod record;
