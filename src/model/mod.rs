@@ -4,9 +4,11 @@
 
 pub mod ids;
 pub mod imports;
+pub mod messages;
 pub mod outcome;
 pub mod raw;
 pub mod record;
+pub mod schemas;
 pub mod title;
 
 pub use ids::{EpisodeId, MaterialId, SeriesId, TranslationId};

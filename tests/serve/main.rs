@@ -10,6 +10,7 @@ mod openapi;
 mod problems;
 mod process;
 mod read;
+mod schemas;
 mod schemathesis;
 mod traces;
 mod upsert;
