@@ -50,6 +50,11 @@ pub fn record(import: &str, batch: i64, result: i64) -> Span {
     debug_span!("import record", import, batch, result)
 }
 
+/// A title of the crawl on its way from raw to loaded.
+pub fn title(series: u64) -> Span {
+    debug_span!("load title", series)
+}
+
 /// A job works. `job`: `series`, `release`, `character`, `pet`.
 pub fn job(job: &'static str) -> Span {
     info_span!("job", otel.name = format!("job {job}"), otel.status_code = Empty, job)

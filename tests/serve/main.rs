@@ -4,6 +4,7 @@
 mod auth;
 mod contract;
 mod crawl;
+mod deploy;
 mod docs;
 mod limits;
 mod openapi;
