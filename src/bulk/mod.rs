@@ -3,6 +3,7 @@
 mod csv;
 mod error;
 pub mod nodes;
+pub mod tables;
 
 pub use csv::{Row, Rows};
 pub use error::BulkError;

@@ -1,0 +1,5 @@
+//! JSONL → tables.
+
+mod chunks;
+mod parse;
+mod scan;
