@@ -15,7 +15,7 @@ use crate::store::imported::{
 use crate::store::objects::Position;
 
 /// Longest key in bytes: PostgreSQL's indexes take little more.
-pub const LONGEST_KEY: usize = 1000;
+const LONGEST_KEY: usize = 1000;
 
 /// Deeper JSON is nobody's value.
 const DEEPEST: usize = 128;
