@@ -91,11 +91,13 @@ pub struct Meter {
     pub rows: AtomicU64,
     /// Lines that are not.
     pub failed: AtomicU64,
+    /// Rows that gave way to a later one, in a dry run.
+    pub duplicates: AtomicU64,
 }
 
 impl Meter {
     fn reset(&self) {
-        for number in [&self.read, &self.rows, &self.failed] {
+        for number in [&self.read, &self.rows, &self.failed, &self.duplicates] {
             number.store(0, Ordering::Relaxed);
         }
     }
@@ -174,7 +176,9 @@ pub async fn check(
 ) -> Result<Summary, BulkError> {
     let run = Run { imports, sources, file: None, options, parsers, meter };
     let ended = run.whole(&stop).await?;
-    let (inserted, failed) = (meter.rows.load(Ordering::Relaxed), meter.failed.load(Ordering::Relaxed));
+    let at = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    let (duplicates, failed) = (at(&meter.duplicates), at(&meter.failed));
+    let inserted = at(&meter.rows) - duplicates;
     let (status, reason) = match (ended, inserted, failed) {
         (Ended::Stopped | Ended::Lost | Ended::Broken, ..) => (ImportStatus::Started, None),
         (Ended::TooMany, ..) => (ImportStatus::Failed, Some(TOO_MANY.to_owned())),
@@ -182,7 +186,7 @@ pub async fn check(
         (Ended::All, 0, _) => (ImportStatus::Failed, None),
         (Ended::All, ..) => (ImportStatus::PartiallyFailed, None),
     };
-    Ok(Summary { status, reason, rows: RowCounts { inserted, failed, ..RowCounts::default() } })
+    Ok(Summary { status, reason, rows: RowCounts { inserted, duplicates, failed, ..RowCounts::default() } })
 }
 
 async fn ended(imports: &Imports, file: &BulkFile) -> Result<Summary, BulkError> {
@@ -310,6 +314,7 @@ impl Run<'_> {
                     let Ok(rows) = rows.await else { return Ok(Ended::Broken) };
                     failed += rows.rejects.len() as u64;
                     self.meter.rows.fetch_add(rows.rows.len() as u64 + rows.duplicates, Ordering::Relaxed);
+                    self.meter.duplicates.fetch_add(rows.duplicates, Ordering::Relaxed);
                     self.meter.failed.store(failed, Ordering::Relaxed);
                     if self.options.max_errors.is_some_and(|most| failed > most) {
                         return Ok(Ended::TooMany);
