@@ -51,7 +51,7 @@ pub(super) fn write(
         let Some(definition) = &arrived else { continue };
         if copy.is_none() {
             let mut begun = transaction
-                .copy_in(&format!("COPY bulk_arrived ({}) FROM STDIN (FORMAT binary)", columns(definition)))?;
+                .feed_in(&format!("COPY bulk_arrived ({}) FROM STDIN (FORMAT binary)", columns(definition)))?;
             begun.send(HEAD.into())?;
             copy = Some(begun);
         }
