@@ -11,6 +11,7 @@ mod objects;
 mod reader;
 mod registry;
 mod settings;
+mod telemetry;
 
 pub use bulk::BulkSettings;
 pub use database::{DatabasePlace, DatabaseSettings};
@@ -24,3 +25,4 @@ pub use settings::{
     BackendApi, BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings,
     RateSettings, ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
 };
+pub use telemetry::TelemetrySettings;
