@@ -22,10 +22,12 @@ scenarios (default: all)
   reads      how long readers wait during an import
   staged     memory beside a very large staging table
   backend    these five
+  nodes      CSV.gz into nodes on PostgreSQL, beside psql and pgloader (only when named)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
   --staged N   rows of `staged` (default 1000000)
+  --rows N     rows of `nodes` (default 2000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3)
   --bin PATH   measure this program instead of building the release binary";
@@ -43,6 +45,7 @@ pub(crate) enum Scenario {
     Importer,
     Reads,
     Staged,
+    Nodes,
 }
 
 impl Scenario {
@@ -56,6 +59,7 @@ pub(crate) struct Options {
     pub(crate) titles: u64,
     pub(crate) records: u64,
     pub(crate) staged: u64,
+    pub(crate) rows: u64,
     pub(crate) runs: usize,
     pub(crate) help: bool,
     engine: Option<Engine>,
@@ -71,6 +75,7 @@ impl Options {
             titles: 10_000,
             records: 50_000,
             staged: 1_000_000,
+            rows: 2_000_000,
             runs: 3,
             help: false,
             engine: None,
@@ -90,9 +95,11 @@ impl Options {
                 "importer" => options.scenarios.push(Scenario::Importer),
                 "reads" => options.scenarios.push(Scenario::Reads),
                 "staged" => options.scenarios.push(Scenario::Staged),
+                "nodes" => options.scenarios.push(Scenario::Nodes),
                 "backend" => options.scenarios.extend(Scenario::BACKEND),
                 "--records" => options.records = value()?.parse()?,
                 "--staged" => options.staged = value()?.parse()?,
+                "--rows" => options.rows = value()?.parse()?,
                 "--engine" => {
                     options.engine = Some(match value()?.as_str() {
                         "sqlite" => Engine::Sqlite,
@@ -110,7 +117,7 @@ impl Options {
                 other => bail!("unknown argument `{other}`; see --help"),
             }
         }
-        let counts = [options.titles, options.records, options.staged, options.runs as u64];
+        let counts = [options.titles, options.records, options.staged, options.rows, options.runs as u64];
         ensure!(counts.iter().all(|count| *count > 0), "numbers are at least 1");
         if options.scenarios.is_empty() {
             use Scenario::{Contract, Embedded, Http, Limits, Startup};
