@@ -354,3 +354,23 @@ pub fn node_job_finished(status: &'static str, total: u64, failed: u64) {
     counter!("parser_nodes_jobs_total", "status" => status).increment(1);
     info!(status, total, failed, "import of nodes finished");
 }
+
+/// Spans could not be sent to the collector; they are lost.
+pub fn traces_not_sent(spans: usize, reason: &str) {
+    traces_lost(spans);
+    warn!(spans, reason, "traces cannot be sent; work goes on without them");
+}
+
+/// The same, again.
+pub fn traces_still_not_sent(spans: usize) {
+    traces_lost(spans);
+}
+
+/// The collector takes spans again.
+pub fn traces_sent_again() {
+    info!("traces are sent again");
+}
+
+fn traces_lost(spans: usize) {
+    counter!("parser_traces_lost_total").increment(spans as u64);
+}
