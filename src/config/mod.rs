@@ -1,6 +1,7 @@
 //! Settings: one table of names (`registry`), one lookup through the layers (`layers`), one typed result
 //! (`settings`). All faults are reported at once; every value remembers where it came from.
 
+mod bulk;
 mod database;
 mod fault;
 mod imports;
@@ -12,6 +13,7 @@ mod registry;
 mod settings;
 mod telemetry;
 
+pub use bulk::BulkSettings;
 pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
 pub use imports::ImportSettings;
