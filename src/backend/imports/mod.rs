@@ -7,6 +7,7 @@
 
 mod apply;
 mod backoff;
+mod bulk;
 mod cancel;
 mod create;
 mod derive;
@@ -32,6 +33,7 @@ use crate::store::Store;
 use crate::store::objects::Sources;
 use crate::store::sql::Engine;
 
+pub use bulk::{BulkBegin, BulkBegun, BulkFile, BulkOutcome, BulkWork, FileEnd, piece_rows};
 pub use create::{Create, Created};
 pub use error::{ImportsError, Refused};
 pub use item::{Item, array_items};
@@ -85,6 +87,8 @@ pub struct Inner {
     work: Notify,
     /// There may be something to fetch.
     fetch: Notify,
+    /// There may be a file for a worker.
+    bulk: Notify,
     /// There may be something to tell; the number only changes.
     news: watch::Sender<u64>,
 }
@@ -108,8 +112,14 @@ impl Imports {
             owner,
             work: Notify::new(),
             fetch: Notify::new(),
+            bulk: Notify::new(),
             news: watch::Sender::new(0),
         }))
+    }
+
+    /// Where they are kept.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// What bounds them.
@@ -126,6 +136,7 @@ impl Imports {
     fn wake(&self) {
         self.work.notify_one();
         self.fetch.notify_one();
+        self.bulk.notify_one();
         self.tell();
     }
 

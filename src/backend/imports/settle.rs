@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::derive;
-use crate::model::{ImportStatus, ResultCounts};
+use crate::model::{ImportFormat, ImportStatus, ResultCounts};
 use crate::store::imports::{self, Number, StoredBatch};
 use crate::store::sql::{Session, SqlError};
 
@@ -63,7 +63,11 @@ pub(super) fn settle_import(session: &Session<'_>, number: Number, now: i64) -> 
         return Ok(());
     }
     begin(session, number, None, now)?;
-    let (status, reason) = derive::import_end(&totals, import.import.expected_count);
+    let (status, mut reason) = derive::import_end(&totals, import.import.expected_count);
+    if import.import.format != ImportFormat::Records && totals.batches == 1 {
+        // What is to be said of its only file says more.
+        reason = imports::first_reason(session, number)?.or(reason);
+    }
     if imports::end_import(session, number, status, reason.as_deref(), now)? {
         say_import(session, number, status, reason.as_deref(), Some(&totals.results), now)?;
     }

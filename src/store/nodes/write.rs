@@ -6,7 +6,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Batch, NodeRow};
-use crate::store::sql::{Engine, Session, SqlError, signed, values};
+use crate::model::RowCounts;
+use crate::store::imports::{self, Number, PieceEnd, Turn};
+use crate::store::sql::{Engine, Session, SqlError, values};
 
 /// What became of a batch's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,59 +21,42 @@ pub struct Written {
     pub unchanged: u64,
 }
 
-/// Writes a batch and marks it as in; `None` when it was in already (another run had it).
+/// Writes a batch as the piece of its file's import batch (`file`, which has to be `owner`'s) and counts it.
 pub fn batch(
     session: &Session<'_>,
-    job: &str,
+    (file, owner): (Number, Option<&str>),
     domain: &str,
     batch: &Batch,
     now: i64,
-) -> Result<Option<Written>, SqlError> {
-    // First, so that two runs of one job wait here for each other instead of doing the work twice.
-    let fresh = session.execute(
-        "INSERT INTO node_job_batches (job_id, number, inserted, updated, unchanged, duplicates, failed)
-         VALUES (?1, ?2, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
-        values![job, signed(batch.number)?],
-    )?;
-    if fresh == 0 {
-        return Ok(None);
+) -> Result<(Turn, Written), SqlError> {
+    // First, so that two runs of one file wait here for each other instead of doing the work twice.
+    let turn = imports::begin_piece(session, file, owner, batch.number)?;
+    if turn != Turn::Ours {
+        return Ok((turn, Written::default()));
     }
     let written = nodes(session, domain, &batch.rows, now)?;
-    let failed = batch.failures.iter().map(|failure| {
-        Ok(vec![
-            job.into(),
-            signed(failure.line)?.into(),
-            (&failure.reference).into(),
-            failure.code.as_str().into(),
-            failure.message.as_str().into(),
-            failure.original.as_slice().into(),
-        ])
-    });
-    session.execute_many(
-        "INSERT INTO node_job_failures (job_id, line, reference_id, code, message, original)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        failed.collect::<Result<Vec<_>, SqlError>>()?,
-    )?;
-    session.execute(
-        "UPDATE node_job_batches SET inserted = ?3, updated = ?4, unchanged = ?5, duplicates = ?6, failed = ?7
-         WHERE job_id = ?1 AND number = ?2",
-        values![
-            job,
-            signed(batch.number)?,
-            signed(written.inserted)?,
-            signed(written.updated)?,
-            signed(written.unchanged)?,
-            signed(batch.duplicates)?,
-            signed(batch.failures.len() as u64)?
-        ],
-    )?;
-    Ok(Some(written))
+    let rows = RowCounts {
+        inserted: written.inserted,
+        updated: written.updated,
+        unchanged: written.unchanged,
+        duplicates: batch.duplicates,
+        failed: batch.failures.len() as u64,
+    };
+    let end = PieceEnd { rows, bytes: batch.position.0, lines: batch.position.1 };
+    imports::end_piece(session, file, batch.number, &end, batch.failures.clone(), now)?;
+    Ok((turn, written))
 }
 
 /// Writes nodes with their metadata. The rows are sorted by key, so that two batches cannot wait for each other.
 pub fn nodes(session: &Session<'_>, domain: &str, rows: &[NodeRow], now: i64) -> Result<Written, SqlError> {
     if rows.is_empty() {
         return Ok(Written::default());
+    }
+    if !session.exists("SELECT 1 FROM domains WHERE id = ?1", values![domain])? {
+        session.execute(
+            "INSERT INTO domains (id, created_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            values![domain, now],
+        )?;
     }
     let groups = groups(session, domain, rows, now)?;
     match session.engine() {

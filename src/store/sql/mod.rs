@@ -207,4 +207,14 @@ impl Session<'_> {
             }
         }
     }
+
+    /// The same, but beside others that take it so; [`Session::lock`] waits for all of them.
+    pub fn lock_shared(&self, name: &str) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => {
+                self.exists("SELECT pg_advisory_xact_lock_shared(hashtextextended(?1, 0))", values![name]).map(drop)
+            }
+        }
+    }
 }
