@@ -19,6 +19,27 @@ impl BrokerError {
         Self { text: text.into(), code: None }
     }
 
+    /// A regular expression that cannot be used.
+    pub fn pattern(error: &dyn std::fmt::Display) -> Self {
+        Self::new(format!("a pattern of topics cannot be used: {error}"))
+    }
+
+    /// Waiting does not help: a person has to change something.
+    pub fn is_hopeless(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        matches!(
+            self.code,
+            Some(
+                Code::Authentication
+                    | Code::SaslAuthenticationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::Fatal
+                    | Code::FencedInstanceId
+                    | Code::InconsistentGroupProtocol
+            )
+        )
+    }
+
     /// The topic does not exist, as far as the broker knows.
     pub fn is_unknown_topic(&self) -> bool {
         matches!(self.code, Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition))
@@ -36,7 +57,6 @@ impl BrokerError {
                     | Code::InvalidTimestamp
                     | Code::InvalidRecord
                     | Code::InvalidTopic
-                    | Code::TopicException
                     | Code::PolicyViolation
                     | Code::TopicAuthorizationFailed
             )

@@ -33,6 +33,8 @@ pub struct KafkaSettings {
     pub backoff: Duration,
     /// A message with the key and the content of another is the same one, if it was sent within this time of it.
     pub duplicate_window: Duration,
+    /// How long a message to be published is its process' own without a sign of life.
+    pub lease: Duration,
     /// How long finished jobs and published messages are kept.
     pub keep: Duration,
     /// Groups that nobody has made are made by their first message.
@@ -102,6 +104,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> KafkaSettings {
         tries: reader.number("KAFKA_TRIES", 1..=20),
         backoff: reader.seconds("KAFKA_BACKOFF_SECONDS"),
         duplicate_window: Duration::from_secs(reader.number("KAFKA_DUPLICATE_WINDOW_SECONDS", 0..=31_536_000).into()),
+        lease: reader.seconds("KAFKA_LEASE_SECONDS"),
         keep: Duration::from_secs(u64::from(reader.number("KAFKA_KEEP_DAYS", 1..=3650)) * 86_400),
         make_groups: reader.choice("KAFKA_UNKNOWN_GROUPS", &[("create", true), ("refuse", false)]).unwrap_or(true),
         list_cap: count(reader.number("KAFKA_STATUS_LIST", 0..=100_000)),

@@ -52,6 +52,12 @@ pub(super) const ROWS: &[Setting] = &[
         "A message with topic, key and content of an earlier one is a duplicate if it was sent within this time of it. 0 = \
          only the same message delivered again.",
     ),
+    setting(
+        Kafka,
+        "KAFKA_LEASE_SECONDS",
+        "30",
+        "After so long without a sign of life of its process, others publish what it had to tell.",
+    ),
     setting(Kafka, "KAFKA_KEEP_DAYS", "7", "How long finished jobs of messages are remembered."),
     setting(
         Kafka,

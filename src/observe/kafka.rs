@@ -1,17 +1,18 @@
 //! Every event of `parser consume`: one function each, log line and metric together.
 //!
-//! The predecessor's names are kept as aliases beside ours, so that its dashboards go on working:
+//! The predecessor's names are kept as aliases beside ours (as Prometheus showed them), so that its dashboards go on
+//! working:
 //!
 //! | ours | the predecessor's |
 //! |---|---|
-//! | `parser_kafka_dead_letters_total` | `kafka_dlq_messages` |
-//! | `parser_kafka_failures_total` | `kafka_processing_errors` |
-//! | `parser_kafka_produce_failures_total` | `kafka_send_failures`; of dead letters also `kafka_dlq_send_failures` |
-//! | `parser_kafka_work_duration_seconds` | `kafka_processing_time` |
-//! | `parser_kafka_produce_duration_seconds` | `kafka_send_duration`; of dead letters also `kafka_dlq_send_duration` |
-//! | `parser_kafka_jobs_total{status="COMPLETED"}` | `node_import_jobs_completed` |
-//! | `parser_kafka_jobs_total{status="FAILED"}` | `node_import_jobs_failed` |
-//! | `parser_kafka_nodes_total` | `node_import_processed` |
+//! | `parser_kafka_dead_letters_total` | `kafka_dlq_messages_total` |
+//! | `parser_kafka_failures_total` | `kafka_processing_errors_total` |
+//! | `parser_kafka_produce_failures_total` | `kafka_send_failures_total`; of dead letters also `kafka_dlq_send_failures_total` |
+//! | `parser_kafka_work_duration_seconds` | `kafka_processing_time_seconds` |
+//! | `parser_kafka_produce_duration_seconds` | `kafka_send_duration_seconds`; of dead letters also `kafka_dlq_send_duration_seconds` |
+//! | `parser_kafka_jobs_total{status="COMPLETED"}` | `node_import_jobs_completed_total` |
+//! | `parser_kafka_jobs_total{status="FAILED"}` | `node_import_jobs_failed_total` |
+//! | `parser_kafka_nodes_total` | `node_import_processed_total` |
 
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ pub struct About<'a> {
 /// Messages were brought in together.
 pub fn worked(count: usize, elapsed: Duration) {
     histogram!("parser_kafka_work_duration_seconds").record(elapsed.as_secs_f64());
-    histogram!("kafka_processing_time").record(elapsed.as_secs_f64());
+    histogram!("kafka_processing_time_seconds").record(elapsed.as_secs_f64());
     debug!(count, elapsed_ms = millis(elapsed), "messages done");
 }
 
@@ -100,7 +101,7 @@ pub fn processed(about: About<'_>, kind: &'static str, outcome: &'static str, re
     let About { job, topic, partition, offset } = about;
     if outcome == "failed" {
         counter!("parser_kafka_failures_total").increment(1);
-        counter!("kafka_processing_errors").increment(1);
+        counter!("kafka_processing_errors_total").increment(1);
         warn!(job, topic, partition, offset, kind, outcome, reason, "message done");
     } else {
         debug!(job, topic, partition, offset, kind, outcome, "message done");
@@ -112,10 +113,10 @@ pub fn job_ended(kind: &'static str, status: &'static str, nodes: u64, since: Du
     counter!("parser_kafka_jobs_total", "kind" => kind, "status" => status).increment(1);
     histogram!("parser_kafka_job_duration_seconds", "kind" => kind).record(since.as_secs_f64());
     counter!("parser_kafka_nodes_total").increment(nodes);
-    counter!("node_import_processed").increment(nodes);
+    counter!("node_import_processed_total").increment(nodes);
     match status {
-        "COMPLETED" => counter!("node_import_jobs_completed").increment(1),
-        _ => counter!("node_import_jobs_failed").increment(1),
+        "COMPLETED" => counter!("node_import_jobs_completed_total").increment(1),
+        _ => counter!("node_import_jobs_failed_total").increment(1),
     }
 }
 
@@ -135,7 +136,7 @@ pub fn retried(about: About<'_>, tries: u32, delay: Duration, reason: &str) {
 /// A message is a dead letter. `stage`: `parse`, `work`, `file`.
 pub fn dead_lettered(about: About<'_>, stage: &'static str, code: &str, reason: &str) {
     counter!("parser_kafka_dead_letters_total", "stage" => stage).increment(1);
-    counter!("kafka_dlq_messages").increment(1);
+    counter!("kafka_dlq_messages_total").increment(1);
     let About { job, topic, partition, offset } = about;
     warn!(job, topic, partition, offset, stage, code, reason, "dead letter");
 }
@@ -157,18 +158,18 @@ pub fn store_is_back() {
 pub fn produced(kind: &'static str, elapsed: Duration) {
     counter!("parser_kafka_produced_total", "kind" => kind).increment(1);
     histogram!("parser_kafka_produce_duration_seconds", "kind" => kind).record(elapsed.as_secs_f64());
-    histogram!("kafka_send_duration").record(elapsed.as_secs_f64());
+    histogram!("kafka_send_duration_seconds").record(elapsed.as_secs_f64());
     if kind == "dead_letter" {
-        histogram!("kafka_dlq_send_duration").record(elapsed.as_secs_f64());
+        histogram!("kafka_dlq_send_duration_seconds").record(elapsed.as_secs_f64());
     }
 }
 
 /// A message of ours could not be written; it is written later.
 pub fn produce_failed(kind: &'static str, topic: &str, reason: &str) {
     counter!("parser_kafka_produce_failures_total", "kind" => kind).increment(1);
-    counter!("kafka_send_failures").increment(1);
+    counter!("kafka_send_failures_total").increment(1);
     if kind == "dead_letter" {
-        counter!("kafka_dlq_send_failures").increment(1);
+        counter!("kafka_dlq_send_failures_total").increment(1);
     }
     warn!(kind, topic, reason, "a message could not be published, trying again later");
 }

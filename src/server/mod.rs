@@ -10,6 +10,7 @@
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
 
+mod alone;
 mod answer;
 mod app;
 mod auth;
@@ -50,6 +51,7 @@ use crate::observe::metrics::Metrics;
 use crate::store::objects::Sources;
 use crate::store::{Location, Store};
 
+pub use alone::Probes;
 pub use dashboard::DashboardOptions;
 pub use error::ServerError;
 pub use token::{Obtained, SHORTEST_PUBLIC, Token, obtain};
