@@ -80,6 +80,12 @@ impl RowCounts {
     }
 }
 
+/// The type of a node where nothing says which.
+pub const DEFAULT_NODE_KIND: &str = "USER";
+
+/// Longest reference id and group of a node in bytes: both are keys of an index.
+pub const LONGEST_NODE_KEY: usize = 512;
+
 /// What an import of nodes has to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,7 @@ pub mod raw;
 pub mod record;
 pub mod title;
 
-pub use bulk::{ImportFormat, NodesOptions, RowCounts};
+pub use bulk::{DEFAULT_NODE_KIND, ImportFormat, LONGEST_NODE_KEY, NodesOptions, RowCounts};
 pub use ids::{EpisodeId, MaterialId, SeriesId, TranslationId};
 pub use imports::{ImportStatus, ResultCounts, ResultStatus};
 pub use outcome::{Change, Failure, Outcome, SkipReason, Writes};

@@ -1,6 +1,6 @@
 //! Stopping an import: what is open ends as failed with the code `cancelled`, what is in stays in.
 
-use super::settle::{end_batch, say_import};
+use super::settle::{end_batch, end_import};
 use super::{Imports, ImportsError, Refused, now};
 use crate::model::{ImportId, ImportStatus};
 use crate::store::imports::{self, StoredImport};
@@ -40,10 +40,8 @@ impl Imports {
                 };
                 end_batch(session, &batch, ImportStatus::Cancelled, &counts, Some(REASON), now)?;
             }
-            if imports::end_import(session, number, ImportStatus::Cancelled, Some("cancelled"), now)? {
-                let results = imports::totals(session, number)?.results;
-                say_import(session, number, ImportStatus::Cancelled, Some("cancelled"), Some(&results), now)?;
-            }
+            let results = imports::totals(session, number)?.results;
+            end_import(session, number, ImportStatus::Cancelled, Some("cancelled"), &results, now)?;
             imports::import_by_number(session, number).map(Ok)
         });
         let import = done.await??;

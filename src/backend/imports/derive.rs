@@ -13,7 +13,7 @@ pub(super) fn batch_end(counts: &ResultCounts, trouble: Option<&str>) -> ImportS
 }
 
 /// A file that was read to its end, or not (`trouble` says why): how it ended, and why no better.
-pub(super) fn bulk_end(rows: &RowCounts, trouble: Option<&str>) -> (ImportStatus, Option<String>) {
+pub(in crate::backend) fn bulk_end(rows: &RowCounts, trouble: Option<&str>) -> (ImportStatus, Option<String>) {
     let why = |otherwise: String| Some(trouble.map_or(otherwise, str::to_owned));
     match (rows.processed(), rows.failed) {
         (0, 0) => (ImportStatus::Failed, why("the file has no rows".to_owned())),

@@ -35,6 +35,7 @@ use crate::store::sql::Engine;
 
 pub use bulk::{BulkBegin, BulkBegun, BulkFile, BulkOutcome, BulkWork, FileEnd, piece_rows};
 pub use create::{Create, Created};
+pub(super) use derive::bulk_end;
 pub use error::{ImportsError, Refused};
 pub use item::{Item, array_items};
 pub use read::{BatchView, ImportView, Summary};
@@ -133,7 +134,7 @@ impl Imports {
     }
 
     /// Tells the workers and the watchers that something has changed.
-    fn wake(&self) {
+    pub fn wake(&self) {
         self.work.notify_one();
         self.fetch.notify_one();
         self.bulk.notify_one();

@@ -68,8 +68,20 @@ pub(super) fn settle_import(session: &Session<'_>, number: Number, now: i64) -> 
         // What is to be said of its only file says more.
         reason = imports::first_reason(session, number)?.or(reason);
     }
-    if imports::end_import(session, number, status, reason.as_deref(), now)? {
-        say_import(session, number, status, reason.as_deref(), Some(&totals.results), now)?;
+    end_import(session, number, status, reason.as_deref(), &totals.results, now)
+}
+
+/// Ends an import and says so: the one place where an import that has begun comes to its end.
+pub(super) fn end_import(
+    session: &Session<'_>,
+    number: Number,
+    status: ImportStatus,
+    reason: Option<&str>,
+    results: &ResultCounts,
+    now: i64,
+) -> Result<(), SqlError> {
+    if imports::end_import(session, number, status, reason, now)? {
+        say_import(session, number, status, reason, Some(results), now)?;
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::store::objects::{ObjectUrl, Sources};
 use read::{Input, Read};
 use write::Written;
 
-pub use header::{DEFAULT_KIND, Header, KINDS, kind_of};
+pub use header::{Header, KINDS, kind_of};
 
 /// Batches that are read but not yet on their way.
 const QUEUE: usize = 2;

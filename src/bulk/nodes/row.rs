@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::header::{DEFAULT_KIND, Header, kind_of};
+use super::header::{Header, kind_of};
 use crate::bulk::Row;
+use crate::model::LONGEST_NODE_KEY;
 use crate::store::imports::FailedRow;
 use crate::store::nodes::NodeRow;
-
-/// Longest reference id and group: both are keys of an index.
-const LONGEST_KEY: usize = 512;
 
 /// The node of a row. `group`: the one group of the job, if there is one.
 pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<NodeRow, FailedRow> {
@@ -33,7 +31,7 @@ pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<Nod
     let cell = |index: usize| cells.get(index).copied().unwrap_or_default().trim();
     let reference = cell(header.reference);
     let refuse = |code: &str, message: String| {
-        let named = (!reference.is_empty() && reference.len() <= LONGEST_KEY && !reference.contains('\0'))
+        let named = (!reference.is_empty() && reference.len() <= LONGEST_NODE_KEY && !reference.contains('\0'))
             .then(|| reference.to_owned());
         Err(failure(at, named, code, message, raw.clone()))
     };
@@ -55,8 +53,8 @@ pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<Nod
         (Some(group), _) | (None, Some(group)) => group,
         (None, None) => return refuse("group_missing", "it has no group id".to_owned()),
     };
-    if reference.len() > LONGEST_KEY || group.len() > LONGEST_KEY {
-        return refuse("key_too_long", format!("reference id and group have at most {LONGEST_KEY} bytes"));
+    if reference.len() > LONGEST_NODE_KEY || group.len() > LONGEST_NODE_KEY {
+        return refuse("key_too_long", format!("reference id and group have at most {LONGEST_NODE_KEY} bytes"));
     }
     let metadata: BTreeMap<String, String> = header
         .metadata
@@ -67,7 +65,7 @@ pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<Nod
     Ok(NodeRow {
         group: group.to_owned(),
         reference: reference.to_owned(),
-        kind: header.kind.map_or(DEFAULT_KIND, |index| kind_of(cell(index))),
+        kind: header.kind.and_then(|index| kind_of(cell(index))),
         metadata,
         line: at.0,
         offset: at.1,

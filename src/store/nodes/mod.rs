@@ -1,5 +1,8 @@
 //! Nodes. A batch is one transaction: its nodes, its failed rows and the mark that it is in.
 
+mod groups;
+mod missing;
+mod sets;
 mod write;
 
 use std::collections::BTreeMap;
@@ -8,6 +11,8 @@ use bytes::Bytes;
 
 use super::imports::FailedRow;
 
+pub use groups::{group_ids, has_group};
+pub use missing::insert_missing;
 pub use write::{Written, batch, nodes};
 
 /// One node as a batch brings it. Keys are unique within a batch.
@@ -17,8 +22,8 @@ pub struct NodeRow {
     pub group: String,
     /// Its id in the group.
     pub reference: String,
-    /// One of the thirteen.
-    pub kind: &'static str,
+    /// One of the thirteen; none = nothing is said of it: what is stored stays, and a new node is a `USER`.
+    pub kind: Option<&'static str>,
     /// Metadata; keys that are stored and not named here stay.
     pub metadata: BTreeMap<String, String>,
     /// Where it came from, for its failure: its first line.
