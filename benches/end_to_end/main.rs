@@ -1,13 +1,19 @@
 //! The whole product, measured from outside: `parser run` as a process of its own against local sources and a local
 //! backend, each again a process of its own, so that every figure is the crawler's alone.
 //!
-//! `cargo bench --bench end_to_end` prints the table of `benches/README.md`; `-- --help` tells what can be chosen.
+//! `cargo bench --bench end_to_end` prints the figures, and in the end once more as the table of `benches/README.md`;
+//! `-- --help` tells what can be chosen.
 
 mod backend;
+mod client;
+#[path = "../../tests/postgres/cluster.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::print_stdout, reason = "the tests' own; they need more of it")]
+mod cluster;
 mod options;
 mod process;
 mod report;
 mod scenarios;
+mod served;
 
 use std::process::ExitCode;
 
@@ -41,7 +47,12 @@ fn run() -> anyhow::Result<()> {
             Scenario::Startup => scenarios::startup::run(&parser, &options)?,
             Scenario::Http => scenarios::http::run(&options)?,
             Scenario::Imports => scenarios::imports::run(&parser, &options)?,
+            Scenario::Calls => scenarios::calls::run(&parser, &options)?,
+            Scenario::Importer => scenarios::importer::run(&parser, &options)?,
+            Scenario::Reads => scenarios::reads::run(&parser, &options)?,
+            Scenario::Staged => scenarios::staged::run(&parser, &options)?,
         }
     }
+    report::table();
     Ok(())
 }

@@ -5,8 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::served::Engine;
+
 pub(crate) const HELP: &str = "\
-cargo bench --bench end_to_end -- [SCENARIO…] [--titles N] [--runs N] [--bin PATH]
+cargo bench --bench end_to_end -- [SCENARIO…] [--titles N] [--records N] [--runs N] [--engine E] [--bin PATH]
 
 scenarios (default: all)
   embedded   full crawl into the embedded catalogue, limits off
@@ -14,9 +16,17 @@ scenarios (default: all)
   limits     wall time over what the limits allow, limits on
   startup    opening a state with 100,000 finished titles
   http       requests per second of the HTTP layer alone
-  imports    records per second through the imports API (50,000 as JSON lines; on PostgreSQL with DATABASE_URL)
+  imports    records per second through the imports API, as one batch of JSON lines
+  calls      calls per second of the contract endpoints
+  importer   records per second of `parser process`
+  reads      how long readers wait during an import
+  staged     memory beside a very large staging table
+  backend    these five
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
+  --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
+  --staged N   rows of `staged` (default 1000000)
+  --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3)
   --bin PATH   measure this program instead of building the release binary";
 
@@ -29,14 +39,26 @@ pub(crate) enum Scenario {
     Startup,
     Http,
     Imports,
+    Calls,
+    Importer,
+    Reads,
+    Staged,
+}
+
+impl Scenario {
+    /// Those of the backend.
+    const BACKEND: [Self; 5] = [Self::Imports, Self::Calls, Self::Importer, Self::Reads, Self::Staged];
 }
 
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) scenarios: Vec<Scenario>,
     pub(crate) titles: u64,
+    pub(crate) records: u64,
+    pub(crate) staged: u64,
     pub(crate) runs: usize,
     pub(crate) help: bool,
+    engine: Option<Engine>,
     /// This process is the backend of another one.
     pub(crate) serve_backend: bool,
     bin: Option<PathBuf>,
@@ -44,8 +66,17 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
-        let mut options =
-            Self { scenarios: Vec::new(), titles: 10_000, runs: 3, help: false, serve_backend: false, bin: None };
+        let mut options = Self {
+            scenarios: Vec::new(),
+            titles: 10_000,
+            records: 50_000,
+            staged: 1_000_000,
+            runs: 3,
+            help: false,
+            engine: None,
+            serve_backend: false,
+            bin: None,
+        };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
             match argument.as_str() {
@@ -55,6 +86,20 @@ impl Options {
                 "startup" => options.scenarios.push(Scenario::Startup),
                 "http" => options.scenarios.push(Scenario::Http),
                 "imports" => options.scenarios.push(Scenario::Imports),
+                "calls" => options.scenarios.push(Scenario::Calls),
+                "importer" => options.scenarios.push(Scenario::Importer),
+                "reads" => options.scenarios.push(Scenario::Reads),
+                "staged" => options.scenarios.push(Scenario::Staged),
+                "backend" => options.scenarios.extend(Scenario::BACKEND),
+                "--records" => options.records = value()?.parse()?,
+                "--staged" => options.staged = value()?.parse()?,
+                "--engine" => {
+                    options.engine = Some(match value()?.as_str() {
+                        "sqlite" => Engine::Sqlite,
+                        "postgres" => Engine::Postgres,
+                        other => bail!("no engine `{other}`: sqlite or postgres"),
+                    });
+                }
                 "--titles" => options.titles = value()?.parse()?,
                 "--runs" => options.runs = value()?.parse()?,
                 "--bin" => options.bin = Some(value()?.into()),
@@ -65,12 +110,32 @@ impl Options {
                 other => bail!("unknown argument `{other}`; see --help"),
             }
         }
-        ensure!(options.runs > 0 && options.titles > 0, "--runs and --titles are at least 1");
+        let counts = [options.titles, options.records, options.staged, options.runs as u64];
+        ensure!(counts.iter().all(|count| *count > 0), "numbers are at least 1");
         if options.scenarios.is_empty() {
-            use Scenario::{Contract, Embedded, Http, Imports, Limits, Startup};
-            options.scenarios = vec![Embedded, Contract, Limits, Startup, Http, Imports];
+            use Scenario::{Contract, Embedded, Http, Limits, Startup};
+            options.scenarios = vec![Embedded, Contract, Limits, Startup, Http];
+            options.scenarios.extend(Scenario::BACKEND);
         }
         Ok(options)
+    }
+
+    /// On which engines the backend is measured.
+    pub(crate) fn engines(&self) -> Vec<Engine> {
+        self.engine.map_or_else(|| Engine::ALL.to_vec(), |engine| vec![engine])
+    }
+
+    /// How to measure one scenario of the backend again.
+    pub(crate) fn command(&self, scenario: &str, engine: Engine) -> String {
+        let engine = match engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+        };
+        let size = match scenario {
+            "staged" => format!("--staged {}", self.staged),
+            _ => format!("--records {} --runs {}", self.records, self.runs),
+        };
+        format!("-- {scenario} --engine {engine} {size}")
     }
 
     /// The program to measure. Cargo has built one beside this benchmark, but with the tests' crash points in it: what

@@ -42,6 +42,34 @@ impl Helper {
         let (_, user, system) = times(&format!("/proc/{}", self.0.id()))?;
         Ok(user + system)
     }
+
+    /// Resident set now, and the largest so far, bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<(u64, u64)> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        kib(&status, "VmRSS:").zip(kib(&status, "VmHWM:")).context("no memory in the status")
+    }
+}
+
+/// User and system time so far of a process, of its children, and of those that have ended and been waited for.
+pub(crate) fn family_cpu(parent: u32) -> anyhow::Result<Duration> {
+    let mut total = Duration::ZERO;
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let name = entry.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // It may have ended meanwhile: then it is in its parent's sum.
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some((_, rest)) = stat.rsplit_once(") ") else { continue };
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let ticks = |range: std::ops::Range<usize>| {
+            fields.get(range).into_iter().flatten().filter_map(|field| field.parse::<u32>().ok()).sum::<u32>()
+        };
+        if id == parent {
+            total += TICK * ticks(11..15);
+        } else if fields.get(1).and_then(|field| field.parse().ok()) == Some(parent) {
+            total += TICK * ticks(11..13);
+        }
+    }
+    Ok(total)
 }
 
 /// What a process cost.

@@ -3,12 +3,15 @@
 mod browse;
 pub mod catalogue;
 pub mod contract;
+#[cfg(feature = "kafka")]
+pub mod dead_letters;
 mod error;
 pub mod importer;
 pub mod imports;
 mod inspect;
 pub mod jobs;
 mod merge;
+pub mod nodes;
 pub mod plan;
 pub mod schedule;
 pub mod services;

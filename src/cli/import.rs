@@ -3,19 +3,22 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::backend::imports::{BulkBegin, BulkFile, Imports, Limits};
 use crate::bulk::BulkError;
 use crate::bulk::nodes::{self, Options, Progress, Summary};
 use crate::config::{Layers, LogFormat, Needs, Settings};
 use crate::error::{Fault as _, chain};
+use crate::model::{ImportFormat, ImportStatus, NodesOptions, RowCounts};
 use crate::observe::Redactor;
 use crate::observe::logging::{self, LogOptions};
-use crate::store::nodes::{JobStatus, Sums, each_failure};
+use crate::store::imports::failed_rows;
 use crate::store::objects::{ObjectUrl, Sources};
 use crate::store::{Location, Store, StoreError};
 
@@ -180,7 +183,8 @@ async fn run(
         Err(error) => return complain(&error, redactor),
     };
     let (stop, stopped) = watch::channel(false);
-    let importing = each(args, settings, &store, &sources, urls, stopped, redactor);
+    let imports = Imports::new(Arc::new(store), Limits::default(), None);
+    let importing = each(args, settings, &imports, &sources, urls, stopped, redactor);
     tokio::pin!(importing);
     let mut signalled = None;
     loop {
@@ -204,37 +208,45 @@ async fn run(
 async fn each(
     args: &ImportArgs,
     settings: &Settings,
-    store: &Store,
+    imports: &Imports,
     sources: &Sources,
     urls: Vec<ObjectUrl>,
     stop: watch::Receiver<bool>,
     redactor: &Redactor,
 ) -> Exit {
     let (mut exit, mut printed, mut rejected) = (Exit::Done, Vec::new(), false);
-    for url in urls {
+    let nodes = NodesOptions { domain: args.domain.clone(), group: args.group.clone(), refs: args.refs };
+    let begun = if args.dry_run { Ok((None, Vec::new())) } else { begin(args, imports, &nodes, &urls).await };
+    let (import, files) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return complain(&error, redactor),
+    };
+    for (index, url) in urls.into_iter().enumerate() {
         let options = Options {
-            url: url.clone(),
-            ids: args.refs,
-            domain: args.domain.clone(),
-            group: args.group.clone(),
+            url: Some(url.clone()),
+            nodes: nodes.clone(),
             batch: u64::from(args.batch_size),
             in_flight: usize::from(args.workers),
-            resume: args.resume,
-            dry_run: args.dry_run,
             max_errors: if args.on_error == OnErrorArg::Stop { Some(0) } else { args.max_errors },
             max_row: settings.objects.max_line,
         };
         let bar = Bar::new(&url);
-        let imported = nodes::import(store, sources, &options, &bar, stop.clone()).await;
+        let file = files.get(index);
+        let imported = match file {
+            Some(file) => nodes::import(imports, sources, file, &options, &bar, stop.clone()).await,
+            None => nodes::check(imports, sources, &options, &bar, stop.clone()).await,
+        };
         bar.0.finish_and_clear();
-        let imported = match imported {
-            Ok(summary) => write_rejects(args, store, &url, &summary).await.map(|()| summary),
-            Err(error) => Err(error),
+        let imported = match (imported, file) {
+            (Ok(summary), Some(file)) => {
+                write_rejects(args, imports.store(), file.batch, &url, &summary).await.map(|()| summary)
+            }
+            (imported, _) => imported,
         };
         match imported {
             Ok(summary) => {
-                rejected |= summary.sums.failed > 0 || summary.status == JobStatus::Failed;
-                let unfinished = summary.status == JobStatus::Processing;
+                rejected |= !matches!(summary.status, ImportStatus::Completed | ImportStatus::Started);
+                let unfinished = !summary.status.is_final();
                 printed.push((url.to_string(), Ok(summary)));
                 if unfinished {
                     exit = Exit::Interrupted;
@@ -256,12 +268,40 @@ async fn each(
     if matches!(exit, Exit::Interrupted | Exit::Source | Exit::Backend) && !args.dry_run {
         messages::say("to go on, run the same command with `--resume`");
     }
-    let shown = if args.json { as_json(&printed) } else { as_table(&printed) };
+    let shown = if args.json { as_json(import.as_deref(), &printed) } else { as_table(&printed) };
     let shown = print_bytes(shown.as_bytes());
     match exit {
         Exit::Done if rejected => Exit::SomeFailed,
         Exit::Done => shown,
         exit => exit,
+    }
+}
+
+/// Begins the import, or finds the one to go on with: its id, and its files as they were asked for.
+async fn begin(
+    args: &ImportArgs,
+    imports: &Imports,
+    nodes: &NodesOptions,
+    urls: &[ObjectUrl],
+) -> Result<(Option<String>, Vec<BulkFile>), StoreError> {
+    let new = BulkBegin {
+        format: ImportFormat::Nodes,
+        options: serde_json::to_string(nodes).ok(),
+        source: nodes.domain.clone(),
+        processor: format!("parser/{}", env!("CARGO_PKG_VERSION")),
+        files: urls.iter().map(address).collect(),
+        piece_rows: u64::from(args.batch_size),
+        resume: args.resume,
+    };
+    let begun = imports.begin_bulk(new).await?;
+    Ok((Some(begun.import.to_string()), begun.files))
+}
+
+/// Where a file is, whichever folder the command is run in.
+fn address(url: &ObjectUrl) -> String {
+    match url {
+        ObjectUrl::File(path) => std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
+        other => other.whole(),
     }
 }
 
@@ -294,9 +334,15 @@ fn addresses(paths: &[String]) -> Result<Vec<ObjectUrl>, String> {
 }
 
 /// Rejected rows under the file's own columns, ready to be mended and imported; and why, line by line.
-async fn write_rejects(args: &ImportArgs, store: &Store, url: &ObjectUrl, summary: &Summary) -> Result<(), BulkError> {
-    let (Some(folder), Some(job)) = (&args.rejects, &summary.job) else { return Ok(()) };
-    if summary.sums.failed == 0 {
+async fn write_rejects(
+    args: &ImportArgs,
+    store: &Store,
+    batch: i64,
+    url: &ObjectUrl,
+    summary: &Summary,
+) -> Result<(), BulkError> {
+    let Some(folder) = &args.rejects else { return Ok(()) };
+    if summary.rows.failed == 0 {
         return Ok(());
     }
     let stem = url.name().trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".csv");
@@ -311,13 +357,12 @@ async fn write_rejects(args: &ImportArgs, store: &Store, url: &ObjectUrl, summar
     }
     let mut after = 0;
     loop {
-        let job = job.clone();
-        let some = store.read(move |session| each_failure(session, &job, after, PAGE)).await?;
+        let some = store.read(move |session| failed_rows(session, batch, after, PAGE)).await?;
         let Some(last) = some.last() else { break };
         after = last.line;
         for failure in &some {
-            let row = failure.original.trim_ascii_end();
-            let reason = json!({ "line": failure.line, "reference_id": failure.reference, "code": failure.code,
+            let row = failure.original.as_deref().unwrap_or_default().trim_ascii_end();
+            let reason = json!({ "line": failure.line, "reference_id": failure.external_id, "code": failure.code,
                 "message": failure.message });
             rows.write_all(row).and_then(|()| rows.write_all(b"\n")).map_err(fault)?;
             writeln!(reasons, "{reason}").map_err(fault)?;
@@ -333,19 +378,19 @@ fn quoted(name: &str) -> String {
 
 type Printed = [(String, Result<Summary, String>)];
 
-fn as_json(printed: &Printed) -> String {
+fn as_json(import: Option<&str>, printed: &Printed) -> String {
     let files: Vec<Value> = printed
         .iter()
         .map(|(file, outcome)| match outcome {
-            Ok(Summary { job, status, reason, sums, .. }) => json!({
-                "file": file, "job": job, "status": status.as_str(), "reason": reason, "total": sums.total(),
+            Ok(Summary { status, reason, rows: sums, .. }) => json!({
+                "file": file, "status": capitals(*status), "reason": reason, "total": sums.total(),
                 "processed": sums.processed(), "inserted": sums.inserted, "updated": sums.updated,
                 "unchanged": sums.unchanged, "duplicates": sums.duplicates, "failed": sums.failed,
             }),
             Err(error) => json!({ "file": file, "status": "ERROR", "reason": error }),
         })
         .collect();
-    format!("{}\n", json!({ "files": files }))
+    format!("{}\n", json!({ "import": import, "files": files }))
 }
 
 fn as_table(printed: &Printed) -> String {
@@ -353,9 +398,9 @@ fn as_table(printed: &Printed) -> String {
         table::plain(&["file", "status", "rows", "inserted", "updated", "unchanged", "duplicates", "failed"]);
     for (file, outcome) in printed {
         match outcome {
-            Ok(Summary { status, sums, reason, .. }) => {
+            Ok(Summary { status, rows: sums, reason, .. }) => {
                 let status =
-                    reason.as_ref().map_or(status.as_str().to_owned(), |why| format!("{}: {why}", status.as_str()));
+                    reason.as_ref().map_or_else(|| capitals(*status), |why| format!("{}: {why}", capitals(*status)));
                 let numbers = [sums.total(), sums.inserted, sums.updated, sums.unchanged, sums.duplicates, sums.failed];
                 shown.add_row([file.clone(), status].into_iter().chain(numbers.map(table::grouped)));
             }
@@ -365,6 +410,11 @@ fn as_table(printed: &Printed) -> String {
         }
     }
     super::harmless(&format!("{shown}\n")).into_owned()
+}
+
+/// A status in the capitals of reports.
+fn capitals(status: ImportStatus) -> String {
+    status.as_str().to_uppercase()
 }
 
 /// How far one file is, on a terminal.
@@ -383,7 +433,7 @@ impl Bar {
 }
 
 impl Progress for Bar {
-    fn at(&self, sums: &Sums, read: u64, length: Option<u64>) {
+    fn at(&self, sums: &RowCounts, read: u64, length: Option<u64>) {
         if let Some(length) = length {
             self.0.set_length(length);
         }

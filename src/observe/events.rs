@@ -308,7 +308,8 @@ pub fn import_not_closed(import: &str, reason: &str) {
 }
 
 /// A batch of nodes is in.
-pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
+pub fn nodes_imported(rows: &crate::model::RowCounts) {
+    let crate::model::RowCounts { inserted, updated, unchanged, duplicates, failed } = *rows;
     for (outcome, count) in [
         ("inserted", inserted),
         ("updated", updated),
@@ -328,9 +329,9 @@ pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
 }
 
 /// A file of nodes is at its end.
-pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
+pub fn node_job_finished(status: &'static str, total: u64, failed: u64) {
     counter!("parser_nodes_jobs_total", "status" => status).increment(1);
-    info!(job, status, total, failed, "import of nodes finished");
+    info!(status, total, failed, "import of nodes finished");
 }
 
 /// Spans could not be sent to the collector; they are lost.

@@ -11,6 +11,7 @@
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
 //! | `GET /schemas`, `/schemas/{name}` | everybody | what messages must be, see `schemas` |
 
+mod alone;
 mod answer;
 mod app;
 mod auth;
@@ -52,6 +53,7 @@ use crate::observe::metrics::Metrics;
 use crate::store::objects::Sources;
 use crate::store::{Location, Store};
 
+pub use alone::Probes;
 pub use dashboard::DashboardOptions;
 pub use error::ServerError;
 pub use token::{Obtained, SHORTEST_PUBLIC, Token, obtain};

@@ -12,6 +12,7 @@ mod handle;
 pub mod imports;
 pub mod jobs;
 pub mod landing;
+pub mod messages;
 pub mod nodes;
 pub mod objects;
 pub mod postgres;

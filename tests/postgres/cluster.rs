@@ -42,6 +42,11 @@ pub(crate) fn database() -> Option<Database> {
 impl Cluster {
     /// A cluster of its own, for tests that stop it.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with("-c fsync=off")
+    }
+
+    /// The same with settings of its own, as on the server's command line.
+    pub(crate) fn start_with(settings: &str) -> Option<Self> {
         let Some(bin) = binaries() else {
             assert!(std::env::var("CI").is_err(), "PostgreSQL's binaries are missing: apt-get install postgresql");
             println!("skipped: no initdb in PG_BIN, PATH or /usr/lib/postgresql/*/bin");
@@ -64,7 +69,7 @@ impl Cluster {
         let started = (0..5).find_map(|_| {
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let options = format!(
-                "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
+                "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= {settings} \
                  -c max_connections=200 -c deadlock_timeout=100ms -c timezone=Asia/Tokyo"
             );
             let mut start = as_servant(&bin.join("pg_ctl"));
@@ -82,6 +87,12 @@ impl Cluster {
         let server = format!("{}postgres", self.address);
         sql(&server, &format!("CREATE DATABASE {name} TEMPLATE template0"));
         Database { url: format!("{}{name}", self.address), server, name }
+    }
+
+    /// The server's process, whose children are the others.
+    pub(crate) fn postmaster(&self) -> u32 {
+        let file = std::fs::read_to_string(self.data.join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().trim().parse().unwrap()
     }
 
     /// `pg_ctl` on it: `["-m", "immediate", "restart"]`.

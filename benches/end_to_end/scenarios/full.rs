@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Sources, UNLIMITED, scratch};
 use crate::backend::Backend;
 use crate::options::{Options, Scenario};
-use crate::report::{figure, float, line, mebibytes, milliseconds};
+use crate::report::{about, figure, float, line, mebibytes, milliseconds};
 
 pub(crate) fn run(parser: &Path, scenario: Scenario, options: &Options) -> anyhow::Result<()> {
     let titles = options.titles;
@@ -28,7 +28,10 @@ pub(crate) fn run(parser: &Path, scenario: Scenario, options: &Options) -> anyho
     }
     let per_title = float(titles);
     let of = |value: &dyn Fn(&crate::process::Cost) -> f64| costs.iter().map(value).collect::<Vec<_>>();
-    line(&format!("{name}: {titles} titles, {extracted} outcomes"));
+    about(
+        &format!("{name}: {titles} titles, {extracted} outcomes"),
+        &format!("-- {name} --titles {titles} --runs {}", options.runs),
+    );
     figure("  CPU a title", of(&|cost| milliseconds(cost.cpu) / per_title), "ms", Some(goal));
     figure("  of it in the kernel", of(&|cost| milliseconds(cost.system) / per_title), "ms", None);
     figure("  titles a second", of(&|cost| per_title / cost.wall.as_secs_f64()), "1/s", None);

@@ -9,7 +9,7 @@ use parser::http::{Breaker, Profile, Request, Retry, Service, Timeouts, default_
 use crate::backend::Backend;
 use crate::options::Options;
 use crate::process::own_cpu;
-use crate::report::{figure, float, line};
+use crate::report::{about, figure, float};
 
 const REQUESTS: u32 = 50_000;
 const IN_FLIGHT: usize = 8;
@@ -25,7 +25,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         rates.push(f64::from(REQUESTS) / started.elapsed().as_secs_f64());
         costs.push(own_cpu()?.saturating_sub(cpu).as_secs_f64() * 1e6 / float(REQUESTS.into()));
     }
-    line(&format!("http: {REQUESTS} POSTs of 300 bytes, {IN_FLIGHT} in flight"));
+    about(
+        &format!("http: {REQUESTS} POSTs of 300 bytes, {IN_FLIGHT} in flight"),
+        &format!("-- http --runs {}", options.runs),
+    );
     figure("  requests a second", rates, "1/s", None);
     figure("  CPU a request", costs, "µs", None);
     Ok(())

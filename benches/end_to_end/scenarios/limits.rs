@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::{Sources, scratch};
 use crate::options::Options;
-use crate::report::{figure, line};
+use crate::report::{about, figure};
 
 const TITLES: u64 = 1000;
 const KODIK: f64 = 5.0;
@@ -30,7 +30,10 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
         ratios.push(cost.wall.as_secs_f64() / bound);
         last = format!("{kodik} + {shikimori} requests, bound {bound:.2} s, wall {:.2} s", cost.wall.as_secs_f64());
     }
-    line(&format!("limits on: {TITLES} titles, Kodik 5/s, Shikimori 5/s and 90/min: {last}"));
+    about(
+        &format!("limits on: {TITLES} titles, Kodik 5/s, Shikimori 5/s and 90/min: {last}"),
+        &format!("-- limits --runs {}", options.runs),
+    );
     figure("  wall time over the bound", ratios, "", Some(1.03));
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! What is measured, one file each, and what all of them need.
 
+pub(crate) mod calls;
 pub(crate) mod full;
 pub(crate) mod http;
+pub(crate) mod importer;
 pub(crate) mod imports;
 pub(crate) mod limits;
+pub(crate) mod reads;
+pub(crate) mod staged;
 pub(crate) mod startup;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use parser::model::SeriesId;
 use super::scratch;
 use crate::options::Options;
 use crate::process::measure;
-use crate::report::{figure, line, mebibytes, milliseconds};
+use crate::report::{about, figure, mebibytes, milliseconds};
 
 const TITLES: u64 = 100_000;
 
@@ -27,7 +27,10 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
         command.args(["state", "show", "--json", "--state"]).arg(&state).current_dir(scratch()?);
         costs.push(measure(&mut command, &state.with_extension("log"))?);
     }
-    line(&format!("start-up: `parser state show` with {TITLES} titles in the ledger"));
+    about(
+        &format!("start-up: `parser state show` with {TITLES} titles in the ledger"),
+        &format!("-- startup --runs {}", options.runs),
+    );
     figure("  wall time", costs.iter().map(|cost| milliseconds(cost.wall)).collect(), "ms", Some(200.0));
     figure("  CPU", costs.iter().map(|cost| milliseconds(cost.cpu)).collect(), "ms", None);
     figure("  peak memory", costs.iter().map(|cost| mebibytes(cost.peak)).collect(), "MiB", Some(40.0));

@@ -7,6 +7,7 @@
 
 mod answer;
 mod connection;
+mod copying;
 mod failure;
 mod migrate;
 mod parameter;
@@ -30,6 +31,7 @@ use crate::error::Party;
 use worker::Worker;
 
 pub use answer::Answer;
+pub use copying::CopyType;
 pub use failure::Failure;
 pub use transaction::Transaction;
 
