@@ -322,6 +322,27 @@ pub fn nodes_imported(rows: &crate::model::RowCounts) {
     debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
 }
 
+/// A transaction of rows of a file is in.
+pub fn rows_imported(rows: &crate::model::RowCounts) {
+    let crate::model::RowCounts { inserted, updated, unchanged, duplicates, failed } = *rows;
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_table_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "rows of a file imported");
+}
+
+/// A file of a table is at its end.
+pub fn table_file_finished(status: &'static str, rows: &crate::model::RowCounts) {
+    counter!("parser_table_files_total", "status" => status).increment(1);
+    info!(status, total = rows.total(), failed = rows.failed, "import of a file into a table finished");
+}
+
 /// A batch of nodes is tried again.
 pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
     counter!("parser_nodes_batches_retried_total").increment(1);
