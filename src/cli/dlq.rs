@@ -1,12 +1,6 @@
 //! `parser dlq list|show|replay|discard`: messages that could not be worked on.
 
-use std::path::Path;
-
 use clap::{Args, Subcommand};
-
-use crate::config::Layers;
-
-use super::exit::Exit;
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
@@ -88,7 +82,7 @@ pub struct ManyArgs {
 }
 
 #[cfg(not(feature = "kafka"))]
-pub(super) fn execute(_: &DlqCommand, _: Layers, _: &Path) -> Exit {
+pub(super) fn execute(_: &DlqCommand, _: crate::config::Layers, _: &std::path::Path) -> super::exit::Exit {
     super::consume::not_built()
 }
 
