@@ -1,12 +1,8 @@
 //! `parser consume`: messages into imports and nodes, until SIGINT or SIGTERM.
 
-use std::path::Path;
-
 use clap::Args;
 
 use crate::config::Layers;
-
-use super::exit::Exit;
 
 pub(super) const HELP: &str = "\
 Exit codes:
@@ -18,14 +14,12 @@ Needs a build with `--features kafka`. Brokers and how they are reached: the set
 
 /// What a build without Kafka says.
 #[cfg(not(feature = "kafka"))]
-pub(super) fn not_built() -> Exit {
+pub(super) fn not_built() -> super::exit::Exit {
     super::messages::error(
         "this build has no Kafka support",
-        Some(
-            "build it with `cargo build --release --features kafka` (needs libssl-dev and pkg-config), or use the image",
-        ),
+        Some("build it with `cargo build --release --features kafka` (needs libssl-dev and pkg-config), or use the image"),
     );
-    Exit::Usage
+    super::exit::Exit::Usage
 }
 
 /// Flags that `parser consume` and `parser serve --consume` share.
@@ -69,12 +63,12 @@ pub struct ConsumeArgs {
 }
 
 #[cfg(not(feature = "kafka"))]
-pub(super) fn execute(_: &ConsumeArgs, _: Layers, _: &Path) -> Exit {
+pub(super) fn execute(_: &ConsumeArgs, _: Layers, _: &std::path::Path) -> super::exit::Exit {
     not_built()
 }
 
 #[cfg(feature = "kafka")]
-pub(super) use running::{execute, join};
+pub(super) use running::{Beside, execute};
 
 #[cfg(feature = "kafka")]
 mod running {
@@ -90,11 +84,12 @@ mod running {
     use crate::cli::exit::Exit;
     use crate::cli::signals::Signals;
     use crate::cli::{complain, messages};
+    use crate::broker::BrokerError;
     use crate::config::{KafkaSettings, Layers, Settings};
     use crate::consume::Consume;
     use crate::observe::Redactor;
     use crate::observe::metrics::Metrics;
-    use crate::server::Probes;
+    use crate::server::{Probes, Server};
     use crate::store::Store;
     use crate::store::objects::Sources;
 
@@ -118,17 +113,18 @@ mod running {
     }
 
     /// Joins the group, or says why not.
-    pub(in crate::cli) fn join(
+    fn join(
         settings: &KafkaSettings,
         store: Arc<Store>,
         imports: Imports,
+        sources: Sources,
         redactor: &Redactor,
     ) -> Result<Consume, Exit> {
         if settings.connection.brokers.is_empty() {
             messages::error("KAFKA_BROKERS is not set", Some("set it to `host:port,…`, or use `--brokers`"));
             return Err(Exit::Usage);
         }
-        Consume::join(settings, store, imports).map_err(|error| complain(&error, redactor))
+        Consume::join(settings, store, imports, sources).map_err(|error| complain(&error, redactor))
     }
 
     async fn run(backend: &Backend) -> Exit {
@@ -159,7 +155,7 @@ mod running {
             Err(exit) => return exit,
         };
         let imports = Imports::new(Arc::clone(&store), limits(settings), Some(sources.clone()));
-        let consume = match join(&settings.kafka, Arc::clone(&store), imports.clone(), &backend.redactor) {
+        let consume = match join(&settings.kafka, Arc::clone(&store), imports.clone(), sources.clone(), &backend.redactor) {
             Ok(consume) => consume,
             Err(exit) => return exit,
         };
@@ -175,12 +171,8 @@ mod running {
         let answering = probes.map(|probes| {
             tokio::spawn(probes.run(metrics, Arc::clone(&store), move || ready.is_ready(), ended(stopped.clone())))
         });
-        let working = tokio::spawn(crate::bulk::worker::work(
-            imports.clone(),
-            sources,
-            crate::bulk::worker::Limits { in_flight: 8, max_row: settings.objects.max_line },
-            stopped.clone(),
-        ));
+        // WORKER
+        let working = async {};
         let consuming = consume.run(stopped);
         tokio::pin!(consuming);
         let mut told = false;
@@ -207,6 +199,51 @@ mod running {
         match done {
             Ok(()) => Exit::Done,
             Err(error) => complain(&error, &backend.redactor),
+        }
+    }
+
+    /// A consumer in the process of a server, on the same store.
+    pub(in crate::cli) struct Beside {
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<Result<(), BrokerError>>,
+        ended: Option<Result<(), BrokerError>>,
+    }
+
+    impl Beside {
+        /// Joins the group.
+        pub(in crate::cli) fn begin(settings: &Settings, server: &Server, redactor: &Redactor) -> Result<Self, Exit> {
+            let sources = Sources::listed(&settings.objects).map_err(|error| complain(&error, redactor))?;
+            let consume = join(&settings.kafka, server.store(), server.imports(), sources, redactor)?;
+            let (stop, stopped) = watch::channel(false);
+            Ok(Self { stop, task: tokio::spawn(consume.run(stopped)), ended: None })
+        }
+
+        /// Resolves when it has ended by itself; without one, never.
+        pub(in crate::cli) async fn ended(beside: Option<&mut Self>) {
+            match beside {
+                Some(beside) if beside.ended.is_none() => {
+                    // It does not panic.
+                    beside.ended = Some((&mut beside.task).await.unwrap_or(Ok(())));
+                }
+                _ => std::future::pending().await,
+            }
+        }
+
+        /// Asks it to end.
+        pub(in crate::cli) fn stop(beside: Option<&Self>) {
+            if let Some(beside) = beside {
+                beside.stop.send_replace(true);
+            }
+        }
+
+        /// Waits for its end.
+        pub(in crate::cli) async fn finish(self, redactor: &Redactor) -> Exit {
+            self.stop.send_replace(true);
+            let ended = match self.ended {
+                Some(ended) => ended,
+                None => self.task.await.unwrap_or(Ok(())),
+            };
+            ended.map_or_else(|error| complain(&error, redactor), |()| Exit::Done)
         }
     }
 

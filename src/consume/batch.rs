@@ -3,30 +3,25 @@
 //! What fails as a whole is done one by one, so that a message that can never be done (a poison) costs its neighbours a
 //! transaction each and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
-
-use bytes::Bytes;
 
 use super::desk::{Desk, Ended, Gone, Stop};
 use super::letters::Lists;
 use super::patience::Verdict;
-use super::request::{Planned, Refusal, Stage, Task, harmless};
+use super::request::{Planned, Refusal, Stage, Task, harmless, is_reference};
 use crate::backend::importer::{self, Context, Processed};
+use crate::backend::nodes::{References, Request, import_references};
 use crate::model::Collision;
 use crate::model::messages::TransferStatus;
 use crate::observe::kafka as events;
 use crate::store::messages::{self, Claim, JobEnd, JobKind, Letter, NewJob};
-use crate::store::nodes::{self, NodeRow};
 use crate::store::sql::{Session, SqlError};
 use crate::store::sqlite::CrashPoints;
 
 pub(super) const POINTS: CrashPoints =
     CrashPoints { before: "messages.batch.before_commit", after: "messages.batch.after_commit" };
-
-/// The type of nodes that are made of an id alone.
-const KIND: &str = "USER";
 
 /// Does messages; those that are not files. Gives how many of them, from the first on, are done: fewer than all only
 /// if it was told to stop.
@@ -128,21 +123,7 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
     let jobs: Vec<NewJob> =
         planned.iter().zip(&refusals).map(|(one, refusal)| new_job(one, refusal.as_ref())).collect();
     let claims = messages::claim(session, &jobs, terms.window, terms.now)?;
-    let ours = |claim: &Claim| !matches!(claim, Claim::Done(_));
-
-    let mut rows: BTreeMap<&str, BTreeMap<(&str, &str), NodeRow>> = BTreeMap::new();
-    for ((one, claim), refusal) in planned.iter().zip(&claims).zip(&refusals) {
-        if let (Task::References { domain, group, ids, .. }, true, None) = (&one.task, ours(claim), refusal) {
-            let rows = rows.entry(domain).or_default();
-            rows.extend(ids.iter().map(|id| ((group.as_str(), id.as_str()), row(group, id))));
-        }
-    }
-    // In one order, so that no two transactions wait for each other.
-    for (domain, rows) in rows {
-        let rows: Vec<NodeRow> = rows.into_values().collect();
-        nodes::nodes(session, domain, &rows, terms.now)?;
-    }
-
+    let mut imports = references(session, planned, &claims, &refusals, terms)?;
     let (mut ended, mut letters) = (Vec::with_capacity(planned.len()), Vec::new());
     for (((one, claim), refusal), job) in planned.iter().zip(claims).zip(refusals).zip(jobs) {
         let id = match claim {
@@ -161,7 +142,8 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
             }
             _ => (job.end, refusal),
         };
-        let mut written = vec![terms.post.status(one, &id, &end, lists(one, &end, &id))];
+        let import = imports.remove(&one.job);
+        let mut written = vec![terms.post.status(one, &id, &end, lists(one, &end, import))];
         if let Some(refusal) = &refusal {
             written.push(terms.post.dead(&one.message, &id, refusal, 1, terms.now));
         }
@@ -172,11 +154,48 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
     Ok(ended)
 }
 
+/// Makes the nodes of messages that are ours; the import of each, by the message's own job id.
+fn references(
+    session: &Session<'_>,
+    planned: &[Arc<Planned>],
+    claims: &[Claim],
+    refusals: &[Option<Refusal>],
+    terms: &Terms,
+) -> Result<HashMap<String, String>, SqlError> {
+    let (mut jobs, mut requests) = (Vec::new(), Vec::new());
+    for ((one, claim), refusal) in planned.iter().zip(claims).zip(refusals) {
+        if let (Task::References { domain, group, ids }, Claim::New, None) = (&one.task, claim, refusal) {
+            jobs.push(one.job.clone());
+            requests.push(References {
+                request: asked(one, &one.job, None),
+                domain: domain.clone(),
+                group: group.clone(),
+                ids: ids.clone(),
+            });
+        }
+    }
+    let made = import_references(session, &requests, terms.now)?;
+    let imports: Vec<_> = jobs.into_iter().zip(made.into_iter().map(|made| made.import.to_string())).collect();
+    messages::note_imports(session, &imports)?;
+    Ok(imports.into_iter().collect())
+}
+
+/// A message as whoever makes imports sees it.
+pub(super) fn asked(planned: &Planned, job: &str, key: Option<String>) -> Request {
+    let position = &planned.message.position;
+    Request {
+        key,
+        source: position.partition.topic.clone(),
+        processor: format!("parser/{}", env!("CARGO_PKG_VERSION")),
+        notes: Some(format!("message {}/{}, job {job}", position.partition, position.offset)),
+    }
+}
+
 /// Why a message will never be done, as far as can be told before it is tried.
 fn refusal(session: &Session<'_>, planned: &Planned, terms: &Terms) -> Result<Option<Refusal>, SqlError> {
     match &planned.task {
         Task::Nothing(refusal) => Ok(Some(refusal.clone())),
-        Task::References { domain, group, ids, .. } if ids.is_empty() => {
+        Task::References { domain, group, ids } if !ids.iter().any(|id| is_reference(id)) => {
             Ok(Some(refuse("no_reference", "none of its ids can be a reference id".to_owned(), domain, Some(group))))
         }
         Task::References { domain, group, .. } => known(session, terms, domain, Some(group)),
@@ -208,15 +227,15 @@ fn refuse(code: &str, message: String, domain: &str, group: Option<&str>) -> Ref
 pub(super) fn new_job(planned: &Planned, refusal: Option<&Refusal>) -> NewJob {
     let end = match (&planned.task, refusal) {
         (_, Some(refusal)) => failed(refusal, 0),
-        (Task::References { ids, bad, .. }, None) => {
-            let (processed, failed) = (ids.len() as u64, bad.len() as u64);
-            let some = failed > 0;
+        (Task::References { ids, .. }, None) => {
+            let processed = ids.iter().filter(|id| is_reference(id)).count() as u64;
+            let failed = ids.len() as u64 - processed;
+            let whole = failed == 0;
             JobEnd {
-                status: if some { TransferStatus::Failed } else { TransferStatus::Completed },
+                status: if whole { TransferStatus::Completed } else { TransferStatus::Failed },
                 total: processed + failed,
                 processed,
-                reason: some.then(|| format!("{failed} of the ids cannot be reference ids")),
-                failed_ids: some.then(|| serde_json::to_string(bad).unwrap_or_default()),
+                reason: (!whole).then(|| format!("{failed} of the ids cannot be reference ids")),
             }
         }
         (_, None) => JobEnd::begun(),
@@ -244,7 +263,6 @@ pub(super) fn failed(refusal: &Refusal, total: u64) -> JobEnd {
         total,
         processed: 0,
         reason: Some(harmless(&format!("{}: {}", refusal.code, refusal.message))),
-        failed_ids: None,
     }
 }
 
@@ -260,35 +278,24 @@ fn catalogue(
             (failed(&refusal, 1), Some(refusal))
         }
         // What waits for its other end is kept and completes by itself.
-        Processed::Written { .. } | Processed::Unchanged | Processed::Waiting { .. } => {
-            (JobEnd { status: TransferStatus::Completed, total: 1, processed: 1, reason: None, failed_ids: None }, None)
-        }
+        Processed::Written { .. } | Processed::Unchanged | Processed::Waiting { .. } => (
+            JobEnd { status: TransferStatus::Completed, total: 1, processed: 1, reason: None },
+            None,
+        ),
     })
 }
 
-fn lists(planned: &Planned, end: &JobEnd, job: &str) -> Lists {
-    let rest = format!("/api/v1/message-jobs/{job}");
-    match &planned.task {
-        Task::References { ids, bad, .. } if end.processed > 0 => {
-            Lists { success: ids.clone(), failed: bad.clone(), rest }
+fn lists(planned: &Planned, end: &JobEnd, import: Option<String>) -> Lists {
+    let (mut success, mut failed) = (Vec::new(), Vec::new());
+    if let (Task::References { ids, .. }, true) = (&planned.task, end.processed > 0) {
+        for id in ids {
+            if is_reference(id) { success.push(id.trim().to_owned()) } else { failed.push(harmless(id)) }
         }
-        _ => Lists { rest, ..Lists::default() },
     }
+    Lists { success, failed, import }
 }
 
-fn row(group: &str, id: &str) -> NodeRow {
-    NodeRow {
-        group: group.to_owned(),
-        reference: id.to_owned(),
-        kind: KIND,
-        metadata: BTreeMap::new(),
-        line: 0,
-        offset: 0,
-        original: Bytes::new(),
-    }
-}
-
-/// Ends a job as failed and keeps its message as a dead letter, in the caller's transaction.
+/// Ends a job as failed and keeps its message as a dead letter, in the caller's transaction. 
 pub(super) fn bury(
     session: &Session<'_>,
     planned: &Planned,
@@ -309,7 +316,7 @@ pub(super) fn bury(
         Some(Claim::New) | None => job.id,
     };
     let letters: Vec<Letter> = vec![
-        terms.post.status(planned, &id, &job.end, lists(planned, &job.end, &id)),
+        terms.post.status(planned, &id, &job.end, lists(planned, &job.end, None)),
         terms.post.dead(&planned.message, &id, refusal, attempts, terms.now),
     ];
     messages::put(session, &letters, &terms.owner, terms.now)?;

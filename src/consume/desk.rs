@@ -15,6 +15,7 @@ use crate::config::KafkaSettings;
 use crate::error::chain;
 use crate::observe::kafka as events;
 use crate::store::Store;
+use crate::store::objects::Sources;
 use crate::store::messages::{JobEnd, Letter, Owner};
 use crate::store::sql::{Session, SqlError};
 use crate::store::sqlite::CrashPoints;
@@ -94,6 +95,8 @@ impl Ended {
 pub(super) struct Desk {
     pub(super) store: Arc<Store>,
     pub(super) imports: Imports,
+    /// Which files may be read.
+    pub(super) sources: Sources,
     pub(super) settings: KafkaSettings,
     pub(super) producer: Producer,
     pub(super) post: Post,

@@ -13,12 +13,14 @@ use super::letters::Lists;
 use super::patience::Verdict;
 use super::request::{Planned, Refusal, Stage, Task, harmless};
 use crate::backend::BackendError;
-use crate::backend::imports::{Create, ImportView, Imports, ImportsError};
+use crate::backend::imports::{ImportView, ImportsError, piece_rows};
+use crate::backend::nodes::{FileOf, enqueue};
 use crate::model::messages::TransferStatus;
-use crate::model::{Collision, ImportFormat, ImportId, ImportStatus, NodesOptions, RowCounts};
+use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, RowCounts};
 use crate::observe::kafka as events;
-use crate::store::imports::{self, BatchPage, Process};
+use crate::store::imports::{self, BatchPage};
 use crate::store::messages::{self, Claim, JobEnd};
+use crate::store::objects::ObjectUrl;
 use crate::store::sql::{Session, SqlError};
 use crate::store::{StoreError, imports::FailedRow};
 
@@ -80,10 +82,8 @@ pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bo
 }
 
 async fn import(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<Ended, Trouble> {
-    let Task::File { domain, group, path } = &planned.task else { return Err(Trouble::Stopped) };
     let begun = Instant::now();
-    let job = begin(desk, planned, stop).await?;
-    let import = start(&desk.imports, &job, domain, group.as_deref(), path).await?;
+    let (job, import) = begin(desk, planned, stop).await?;
     let view = wait(desk, planned, &job, import, stop).await?;
     let rows = view.rows.unwrap_or_default();
     events::file_rate(rows.total(), begun.elapsed());
@@ -91,27 +91,55 @@ async fn import(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<Ende
     end(desk, planned, job, import, (&view, rows), failed, stop).await
 }
 
-/// The job's id: a new one, or that under which it was begun before.
-async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<String, Trouble> {
-    let (one, terms) = (Arc::clone(planned), desk.terms());
+/// Begins the job and makes its import in one transaction, or finds both.
+async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(String, ImportId), Trouble> {
+    let Task::File { path, .. } = &planned.task else { return Err(Trouble::Stopped) };
+    let place = |error: &dyn std::fmt::Display| Trouble::Refused("file_refused".to_owned(), error.to_string());
+    let url = ObjectUrl::parse(path).map_err(|error| place(&error))?;
+    desk.sources.check(&url).map_err(|error| place(&error))?;
+    let (one, terms, engine) = (Arc::clone(planned), desk.terms(), desk.store.engine());
     let begun = desk.write(POINTS, stop, move || {
         let (one, terms) = (Arc::clone(&one), terms.clone());
         move |session: &Session<'_>| {
-            let (domain, group) = one.names();
-            if let Some(refusal) = batch::known(session, &terms, domain.unwrap_or_default(), group)? {
-                return Ok(Err(refusal));
+            let Task::File { domain, group, path } = &one.task else { return Ok(Begun::Done(String::new())) };
+            if let Some(refusal) = batch::known(session, &terms, domain, group.as_deref())? {
+                return Ok(Begun::Refused(refusal));
             }
             let job = batch::new_job(&one, None);
-            let claims = messages::claim(session, std::slice::from_ref(&job), terms.window, terms.now)?;
-            Ok(Ok(claims.into_iter().next().unwrap_or(Claim::New)))
+            let claim = messages::claim(session, std::slice::from_ref(&job), terms.window, terms.now)?;
+            let job = match claim.into_iter().next() {
+                Some(Claim::Done(id)) => return Ok(Begun::Done(id)),
+                Some(Claim::Begun(id)) => id,
+                Some(Claim::New) | None => job.id,
+            };
+            let options = NodesOptions { domain: domain.clone(), group: group.clone(), refs: false };
+            let file = FileOf {
+                request: batch::asked(&one, &job, Some(format!("message {job}"))),
+                format: ImportFormat::Nodes,
+                options: serde_json::to_string(&options).map_err(|error| SqlError::Refused(error.to_string()))?,
+                url: path.clone(),
+                piece_rows: piece_rows(engine),
+            };
+            let import = enqueue(session, &file, terms.now)?.import;
+            messages::note_imports(session, &[(job.clone(), import.to_string())])?;
+            Ok(Begun::Ours(job, import))
         }
     });
     match begun.await.map_err(gone)? {
-        Err(refusal) => Err(Trouble::Refused(refusal.code, refusal.message)),
-        Ok(Claim::New) => Ok(planned.job.clone()),
-        Ok(Claim::Begun(id)) => Ok(id),
-        Ok(Claim::Done(id)) => Err(Trouble::Duplicate(id)),
+        Begun::Ours(job, import) => {
+            desk.imports.wake_bulk();
+            Ok((job, import))
+        }
+        Begun::Refused(refusal) => Err(Trouble::Refused(refusal.code, refusal.message)),
+        Begun::Done(id) => Err(Trouble::Duplicate(id)),
     }
+}
+
+/// How a job begins.
+enum Begun {
+    Ours(String, ImportId),
+    Refused(Refusal),
+    Done(String),
 }
 
 fn gone((verdict, reason): (Verdict, String)) -> Trouble {
@@ -121,44 +149,13 @@ fn gone((verdict, reason): (Verdict, String)) -> Trouble {
     }
 }
 
-/// Makes the import and its only batch, or finds them.
-async fn start(
-    imports: &Imports,
+async fn wait(
+    desk: &Desk,
+    planned: &Planned,
     job: &str,
-    domain: &str,
-    group: Option<&str>,
-    path: &str,
-) -> Result<ImportId, Trouble> {
-    let options = NodesOptions { domain: domain.to_owned(), group: group.map(str::to_owned), refs: false };
-    let create = Create {
-        source: domain.to_owned(),
-        processor: "parser consume".to_owned(),
-        expected_count: None,
-        notes: Some(format!("message job {job}")),
-        collision: Collision::Upsert,
-        process: Process::Now,
-        format: ImportFormat::Nodes,
-        options: serde_json::to_string(&options).ok(),
-    };
-    let created = imports.create(create, Some(format!("message {job}"))).await?;
-    let id = &created.import.import.id;
-    let import: ImportId =
-        id.parse().map_err(|_| Trouble::Refused("unreadable".to_owned(), format!("`{id}` is no import's id")))?;
-    if created.import.finalised_at.is_none() {
-        match imports.receive_url(import, Some("file".to_owned()), path.to_owned()).await {
-            Ok(_) => {}
-            Err(error) => {
-                // Nothing will ever come: without an end it would stay open. What matters is said by the error.
-                let _ = imports.cancel(import).await;
-                return Err(error.into());
-            }
-        }
-        imports.finalise(import).await?;
-    }
-    Ok(import)
-}
-
-async fn wait(desk: &Desk, planned: &Planned, job: &str, import: ImportId, stop: &Stop) -> Result<ImportView, Trouble> {
+    import: ImportId,
+    stop: &Stop,
+) -> Result<ImportView, Trouble> {
     let mut news = desk.imports.news();
     let mut told = Instant::now();
     loop {
@@ -188,17 +185,12 @@ async fn progress(desk: &Desk, planned: &Planned, job: &str, import: ImportId, r
         total: rows.total(),
         processed: rows.processed(),
         reason: None,
-        failed_ids: None,
     };
-    let letter = desk.post.status(planned, job, &end, Lists { rest: rest(import), ..Lists::default() });
+    let letter = desk.post.status(planned, job, &end, Lists { import: Some(import.to_string()), ..Lists::default() });
     let outgoing = super::outbox::outgoing(&letter);
     if let Err(error) = desk.producer.send(&outgoing).await {
         events::produce_failed("progress", &outgoing.topic, &error.to_string());
     }
-}
-
-fn rest(import: ImportId) -> String {
-    format!("/api/v1/imports/{import}/results?status=failed")
 }
 
 /// Rows that are not in, as many as are told.
@@ -240,10 +232,9 @@ async fn end(
         total: rows.total(),
         processed: rows.processed(),
         reason: (!complete).then(|| harmless(&reason)),
-        failed_ids: (!ids.is_empty()).then(|| serde_json::to_string(&ids).unwrap_or_default()),
     };
-    let lists = || Lists { failed: ids.clone(), rest: rest(import), success: Vec::new() };
-    let letter = desk.post.status(planned, &job, &end, lists());
+    let lists = Lists { failed: ids, import: Some(import.to_string()), success: Vec::new() };
+    let letter = desk.post.status(planned, &job, &end, lists);
     let (id, written, owner) = (job.clone(), end.clone(), desk.terms().owner);
     let ours = desk.write(POINTS, stop, move || {
         let (id, end, letter, owner) = (id.clone(), written.clone(), letter.clone(), owner.clone());

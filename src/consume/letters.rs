@@ -45,8 +45,8 @@ pub(super) struct Post {
 pub(super) struct Lists {
     pub(super) success: Vec<String>,
     pub(super) failed: Vec<String>,
-    /// Where all of it is, after the server's address.
-    pub(super) rest: String,
+    /// The import that has all of it.
+    pub(super) import: Option<String>,
 }
 
 impl Post {
@@ -72,9 +72,11 @@ impl Post {
             || lists.failed.len().min(self.cap) as u64 != end.total.saturating_sub(end.processed);
         lists.success.truncate(self.cap);
         lists.failed.truncate(self.cap);
-        let more = format!("{}{}", self.link.as_deref().unwrap_or_default(), lists.rest);
+        let link = self.link.as_deref().unwrap_or_default();
+        let more = lists.import.as_ref().map(|import| format!("{link}/api/v1/imports/{import}/results"));
         let exchange = NodesTransferJobExchange {
             job_id: job.to_owned(),
+            import_id: lists.import,
             group_id: group.map(str::to_owned),
             domain_id: domain.map(str::to_owned),
             status: end.status,
@@ -83,7 +85,7 @@ impl Post {
             success_list: lists.success,
             failed_list: lists.failed,
             truncated,
-            more: truncated.then_some(more),
+            more: more.filter(|_| truncated),
             reason: end.reason.clone(),
         };
         // Of a request that does not say whose it is, the reply goes where its own key leads.

@@ -36,6 +36,7 @@ use crate::broker::{BrokerError, Consumer, Control, Partition, Polled, Producer,
 use crate::config::KafkaSettings;
 use crate::observe::kafka as events;
 use crate::store::Store;
+use crate::store::objects::Sources;
 use desk::{Desk, now};
 use lanes::{Lanes, Piece};
 use letters::Post;
@@ -76,8 +77,13 @@ impl Ready {
 }
 
 impl Consume {
-    /// Joins the group. `imports` is where files go, on the same store.
-    pub fn join(settings: &KafkaSettings, store: Arc<Store>, imports: Imports) -> Result<Self, BrokerError> {
+    /// Joins the group. `imports` is where files go, on the same store; `sources` says which files may be read.
+    pub fn join(
+        settings: &KafkaSettings,
+        store: Arc<Store>,
+        imports: Imports,
+        sources: Sources,
+    ) -> Result<Self, BrokerError> {
         // What a producer has not got rid of within two thirds of a lease it never will.
         let producer = Producer::new(&settings.connection, settings.lease * 2 / 3)?;
         let (send, letters) = mpsc::channel(settings.in_flight.max(1));
@@ -104,6 +110,7 @@ impl Consume {
         let desk = Desk {
             store,
             imports,
+            sources,
             settings: settings.clone(),
             producer,
             post: Post::new(settings),
@@ -123,7 +130,7 @@ impl Consume {
     }
 
     /// Consumes until `stop` becomes true; then finishes what is in work, commits it, and leaves the group.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), BrokerError> {
+    pub async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), BrokerError> {
         let mut lanes = Lanes::default();
         let mut works: FuturesUnordered<JoinHandle<Worked>> = FuturesUnordered::new();
         let settings = self.desk.settings.clone();
@@ -139,7 +146,7 @@ impl Consume {
             events::in_flight(held);
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = desk::stopped(&stop) => break,
                 Some(control) = self.controls.recv() => match control {
                     Control::Assigned { epoch, partitions } => {
                         lanes.open(partitions, epoch);

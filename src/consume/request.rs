@@ -9,6 +9,7 @@
 use crate::backend::importer::Record;
 use crate::backend::imports::depth;
 use crate::broker::Message;
+use crate::model::LONGEST_NODE_KEY;
 use crate::model::messages::{LONGEST_NAME, NodeExchange, NodeRequest};
 use crate::store::messages::JobKind;
 
@@ -35,10 +36,8 @@ pub(super) enum Task {
         domain: String,
         /// Their group.
         group: String,
-        /// Ids that can be.
+        /// Their reference ids, as they came.
         ids: Vec<String>,
-        /// Those that cannot, shortened.
-        bad: Vec<String>,
     },
     /// Import a file of nodes.
     File {
@@ -161,12 +160,7 @@ fn nodes(value: &[u8]) -> Task {
     let (domain, group) = (exchange.domain_id.clone(), exchange.group_id.clone());
     match exchange.request() {
         Ok(NodeRequest::File { domain, group, path }) => Task::File { domain, group, path },
-        Ok(NodeRequest::References { domain, group, ids }) => {
-            let (ids, bad): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| is_reference(id));
-            let ids = ids.into_iter().map(|id| id.trim().to_owned()).collect();
-            let bad = bad.iter().map(|id| harmless(id)).collect();
-            Task::References { domain, group, ids, bad }
-        }
+        Ok(NodeRequest::References { domain, group, ids }) => Task::References { domain, group, ids },
         Err(problem) => Task::Nothing(Refusal {
             stage: Stage::Read,
             code: "schema".to_owned(),
@@ -177,9 +171,10 @@ fn nodes(value: &[u8]) -> Task {
     }
 }
 
-fn is_reference(id: &str) -> bool {
+/// Can it be the reference id of a node?
+pub(super) fn is_reference(id: &str) -> bool {
     let id = id.trim();
-    !id.is_empty() && id.len() <= LONGEST_NAME && !id.contains('\0')
+    !id.is_empty() && id.len() <= LONGEST_NODE_KEY && !id.contains('\0')
 }
 
 /// As it can be stored and shown: without NUL, and short.
@@ -270,12 +265,5 @@ pub(super) mod tests {
         assert!(code(r#"{"referenceIds":[1]}"#).starts_with("schema: `referenceIds[0]`: invalid type"));
         assert_eq!(code(r#"{"domainId":"d"}"#), "schema: no file and no `referenceIds`");
         assert_eq!(code(&"[".repeat(100)), "too_deep: it is nested too deeply");
-    }
-
-    #[test]
-    fn ids_that_cannot_be_are_set_aside() {
-        let value = r#"{"domainId":"d","groupId":"g","referenceIds":["a"," ","b\u0000"," a "]}"#;
-        let Task::References { ids, bad, .. } = plan(message(None, value, 0), Speaks::Nodes, 0).task else { panic!() };
-        assert_eq!((ids, bad), (vec!["a".to_owned(), "a".to_owned()], vec![" ".to_owned(), "b".to_owned()]));
     }
 }

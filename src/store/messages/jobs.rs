@@ -1,7 +1,7 @@
 //! One job for each message, found again by its mark.
 
 use crate::model::messages::TransferStatus;
-use crate::store::sql::{Row, Session, SqlError, Value, signed, values};
+use crate::store::sql::{Session, SqlError, Value, signed, values};
 
 /// What a message asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,14 +39,12 @@ pub struct JobEnd {
     pub processed: u64,
     /// Why it failed.
     pub reason: Option<String>,
-    /// Ids that are not in, as JSON.
-    pub failed_ids: Option<String>,
 }
 
 impl JobEnd {
     /// It has only begun.
     pub fn begun() -> Self {
-        Self { status: TransferStatus::Processing, total: 0, processed: 0, reason: None, failed_ids: None }
+        Self { status: TransferStatus::Processing, total: 0, processed: 0, reason: None }
     }
 }
 
@@ -136,15 +134,14 @@ fn insert(session: &Session<'_>, jobs: &[NewJob], now: i64) -> Result<u64, SqlEr
             signed(job.end.total)?.into(),
             signed(job.end.processed)?.into(),
             (&job.end.reason).into(),
-            (&job.end.failed_ids).into(),
             job.sent_at.into(),
             now.into(),
         ])
     });
     session.execute_many(
         "INSERT INTO message_job (id, mark, topic, partition, position, kind, domain_id, group_name, status, total, \
-         processed, reason, failed_ids, sent_at, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?15) ON CONFLICT (mark) DO NOTHING",
+         processed, reason, sent_at, created_at, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14) ON CONFLICT (mark) DO NOTHING",
         rows.collect::<Result<Vec<Vec<Value<'_>>>, SqlError>>()?,
     )
 }
@@ -152,64 +149,27 @@ fn insert(session: &Session<'_>, jobs: &[NewJob], now: i64) -> Result<u64, SqlEr
 /// Ends a job that has begun; `false`: somebody else has.
 pub fn finish(session: &Session<'_>, id: &str, end: &JobEnd, now: i64) -> Result<bool, SqlError> {
     let changed = session.execute(
-        "UPDATE message_job SET status = ?2, total = ?3, processed = ?4, reason = ?5, failed_ids = ?6, updated_at = ?7 \
+        "UPDATE message_job SET status = ?2, total = ?3, processed = ?4, reason = ?5, updated_at = ?6 \
          WHERE id = ?1 AND status = 'PROCESSING'",
-        values![id, end.status.as_str(), signed(end.total)?, signed(end.processed)?, &end.reason, &end.failed_ids, now],
+        values![
+            id,
+            end.status.as_str(),
+            signed(end.total)?,
+            signed(end.processed)?,
+            &end.reason,
+            now
+        ],
     )?;
     Ok(changed > 0)
 }
 
-/// A job as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageJob {
-    /// Its id.
-    pub id: String,
-    /// Where its message is: topic, partition, offset.
-    pub at: (String, i32, i64),
-    /// The kind's word.
-    pub kind: String,
-    /// Whose.
-    pub domain: Option<String>,
-    /// Which group.
-    pub group: Option<String>,
-    /// How it ended.
-    pub end: JobEnd,
-    /// When its message was sent.
-    pub sent_at: i64,
-    /// When it ended, or began.
-    pub updated_at: i64,
-}
-
-/// One job.
-pub fn job(session: &Session<'_>, id: &str) -> Result<Option<MessageJob>, SqlError> {
-    session.first(
-        "SELECT CAST(id AS TEXT), topic, partition, position, kind, domain_id, group_name, status, total, processed, \
-         reason, failed_ids, sent_at, updated_at FROM message_job WHERE id = ?1",
-        values![id],
-        read,
-    )
-}
-
-fn read(row: &Row<'_>) -> Result<MessageJob, SqlError> {
-    let status = row.text(7)?;
-    let status =
-        TransferStatus::named(status).ok_or_else(|| SqlError::Unreadable(format!("`{status}` is no status")))?;
-    Ok(MessageJob {
-        id: row.get(0)?,
-        at: (row.get(1)?, row.get(2)?, row.get(3)?),
-        kind: row.get(4)?,
-        domain: row.get(5)?,
-        group: row.get(6)?,
-        end: JobEnd {
-            status,
-            total: row.get(8)?,
-            processed: row.get(9)?,
-            reason: row.get(10)?,
-            failed_ids: row.get(11)?,
-        },
-        sent_at: row.get(12)?,
-        updated_at: row.get(13)?,
-    })
+/// Notes which imports do which jobs.
+pub fn note_imports(session: &Session<'_>, imports: &[(String, String)]) -> Result<(), SqlError> {
+    session.execute_many(
+        "UPDATE message_job SET import_id = ?2 WHERE id = ?1",
+        imports.iter().map(|(job, import)| vec![Value::from(job), import.into()]),
+    )?;
+    Ok(())
 }
 
 /// Has somebody made this group?

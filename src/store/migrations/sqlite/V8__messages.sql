@@ -14,8 +14,8 @@ CREATE TABLE message_job (
     total      INTEGER NOT NULL DEFAULT 0,
     processed  INTEGER NOT NULL DEFAULT 0,
     reason     TEXT,
-    -- Reference ids that are not in (JSON), if there are any.
-    failed_ids TEXT,
+    -- The import that does it, if there is one.
+    import_id  TEXT,
     sent_at    INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
