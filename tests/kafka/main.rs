@@ -11,7 +11,9 @@ mod brokers;
 #[expect(dead_code, reason = "other tests speak TLS, too")]
 mod cluster;
 mod dead;
+mod doubt;
 mod messages;
 mod outages;
 mod outbox;
+mod seen;
 mod world;
