@@ -1,0 +1,282 @@
+//! Publishes what the store's outbox holds, each letter once.
+//!
+//! Letters come here as soon as their transaction stands. They are written by an idempotent producer and marked when all
+//! replicas have them. A crash leaves letters that are not marked and may or may not be in their topics. Their claim
+//! lapses after the lease; whoever takes them over looks into the topic first, for the job's id in the headers, from a
+//! place that is certainly before them. The producer gives a letter up well within the lease, so one that is not there
+//! then will not turn up later, unless a process is halted for longer than the lease at the very moment between the
+//! check of that time and the socket: Kafka itself cannot rule that out without transactions in every reader.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::{mpsc, watch};
+
+use super::desk::now;
+use super::letters::JOB_ID;
+use super::patience;
+use crate::broker::{BrokerError, Next, Outgoing, Position, Producer, Reader};
+use crate::error::chain;
+use crate::observe::kafka as events;
+use crate::store::messages::{self, Letter, LetterKind, Open, Owner, Published};
+use crate::store::sqlite::CrashPoints;
+use crate::store::{Store, StoreError};
+
+const MARK: CrashPoints = CrashPoints { before: "messages.mark.before_commit", after: "messages.mark.after_commit" };
+
+/// Letters on their way at once.
+const IN_FLIGHT: usize = 2000;
+
+/// Letters that are marked together.
+const TOGETHER: usize = 500;
+
+/// How long a letter that is published waits for others to be marked with.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// How often letters are looked for that nobody looks after.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Letters that are taken over at once.
+const TAKEN: u32 = 500;
+
+/// Jobs that are forgotten at once.
+const FORGOTTEN: u32 = 2000;
+
+/// Who publishes.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) store: Arc<Store>,
+    pub(super) producer: Producer,
+    pub(super) reader: Reader,
+    pub(super) owner: String,
+    pub(super) lease: Duration,
+    /// How long finished jobs are kept.
+    pub(super) keep: Duration,
+}
+
+type Delivery = Pin<Box<dyn Future<Output = (Letter, Instant, Result<Position, BrokerError>)> + Send>>;
+
+impl Outbox {
+    /// Publishes until `letters` are closed and everything is out, or `hurry` says that there is no more time.
+    pub(super) async fn publish(self, mut letters: mpsc::Receiver<Letter>, mut hurry: watch::Receiver<bool>) {
+        let mut flying: FuturesUnordered<Delivery> = FuturesUnordered::new();
+        let mut done: Vec<Published> = Vec::new();
+        let mut marked = Instant::now();
+        let mut looked: Option<Instant> = None;
+        let mut renewed = Instant::now();
+        let mut open = true;
+        loop {
+            if done.len() >= TOGETHER || (!done.is_empty() && marked.elapsed() >= LINGER) {
+                self.mark(&mut done).await;
+                marked = Instant::now();
+            }
+            if renewed.elapsed() >= self.lease / 4 {
+                renewed = Instant::now();
+                if let Err(error) = self.renew().await {
+                    events::outbox_failed(&chain(&error));
+                }
+            }
+            if open && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+                looked = Some(Instant::now());
+                match self.left_behind().await {
+                    Ok(left) => {
+                        for letter in left {
+                            flying.extend(self.send(letter).await);
+                        }
+                    }
+                    Err(error) => events::outbox_failed(&error),
+                }
+            }
+            if !open && flying.is_empty() && done.is_empty() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                Some((letter, since, result)) = flying.next() => {
+                    if let Some(letter) = self.delivered(letter, since, result, &mut done).await {
+                        flying.extend(self.send(letter).await);
+                    }
+                }
+                letter = letters.recv(), if open && flying.len() < IN_FLIGHT => match letter {
+                    Some(letter) => {
+                        flying.extend(self.send(letter).await);
+                    }
+                    None => open = false,
+                },
+                () = tokio::time::sleep(LINGER) => {}
+                Ok(()) = hurry.changed() => break,
+            }
+        }
+        self.mark(&mut done).await;
+    }
+
+    /// Gives a letter to the producer. One that it does not take is given back.
+    async fn send(&self, letter: Letter) -> Option<Delivery> {
+        let since = Instant::now();
+        match self.producer.send(&outgoing(&letter)).await {
+            Ok(delivery) => Some(Box::pin(async move { (letter, since, delivery.await) })),
+            Err(error) => {
+                self.failed(&letter, &error).await;
+                None
+            }
+        }
+    }
+
+    /// What became of a letter; one that can be sent again at once comes back.
+    async fn delivered(
+        &self,
+        letter: Letter,
+        since: Instant,
+        result: Result<Position, BrokerError>,
+        done: &mut Vec<Published>,
+    ) -> Option<Letter> {
+        match result {
+            Ok(position) => {
+                events::produced(letter.kind.as_str(), since.elapsed());
+                done.push(Published {
+                    job: letter.job,
+                    kind: letter.kind,
+                    partition: position.partition.number,
+                    offset: position.offset,
+                });
+                None
+            }
+            Err(error) if error.is_unknown_topic() => {
+                // It is certainly not written.
+                match self.producer.make_topic(&letter.topic).await {
+                    Ok(()) => Some(letter),
+                    Err(error) => {
+                        self.failed(&letter, &error).await;
+                        None
+                    }
+                }
+            }
+            Err(error) => {
+                self.failed(&letter, &error).await;
+                None
+            }
+        }
+    }
+
+    async fn failed(&self, letter: &Letter, error: &BrokerError) {
+        let (job, kind) = (letter.job.clone(), letter.kind);
+        let written = if error.refuses_message() {
+            let reason = error.to_string();
+            events::produce_refused(kind.as_str(), &job, &letter.topic, &reason);
+            self.store.write(MARK, move |session| messages::refuse(session, &job, kind, &reason, now())).await
+        } else {
+            events::produce_failed(kind.as_str(), &letter.topic, &error.to_string());
+            self.store.write(MARK, move |session| messages::release(session, &job, kind)).await
+        };
+        if let Err(error) = written {
+            // Its claim lapses by itself as soon as we have ended.
+            events::outbox_failed(&chain(&error));
+        }
+    }
+
+    /// Marks what is published, for as long as the store may take for that.
+    async fn mark(&self, done: &mut Vec<Published>) {
+        let published = std::mem::take(done);
+        if published.is_empty() {
+            return;
+        }
+        for tries in 1_u32.. {
+            let some = published.clone();
+            let Err(error) = self.store.write(MARK, move |session| messages::mark(session, &some, now())).await else {
+                return;
+            };
+            events::outbox_failed(&chain(&error));
+            tokio::time::sleep(patience::wait(Duration::from_millis(200), tries.min(6))).await;
+        }
+    }
+
+    fn claim(&self) -> Owner {
+        let lease = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        Owner { name: self.owner.clone(), until: now().saturating_add(lease) }
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        let (owner, before) = (self.claim(), now().saturating_sub(i64::try_from(self.keep.as_millis()).unwrap_or(0)));
+        let renewed = self.store.write(MARK, move |session| {
+            messages::renew(session, &owner)?;
+            messages::forget(session, before, FORGOTTEN).map(drop)
+        });
+        renewed.await
+    }
+
+    /// Letters that nobody looks after and that are not in their topics.
+    async fn left_behind(&self) -> Result<Vec<Letter>, String> {
+        let text = |error: StoreError| chain(&error);
+        if !self.store.read(|session| messages::any_open(session, now())).await.map_err(text)? {
+            return Ok(Vec::new());
+        }
+        let owner = self.claim();
+        let taken =
+            self.store.write(MARK, move |session| messages::take_over(session, &owner, TAKEN, now())).await.map_err(text)?;
+        if taken.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = match self.look_up(&taken).await {
+            Ok(found) => found,
+            Err(error) => {
+                // As before: nobody's.
+                for open in taken {
+                    let (job, kind) = (open.letter.job, open.letter.kind);
+                    self.store.write(MARK, move |session| messages::release(session, &job, kind)).await.map_err(text)?;
+                }
+                return Err(error);
+            }
+        };
+        events::outbox_recovered(taken.len(), found.len());
+        let mut published: Vec<Published> = found.values().cloned().collect();
+        self.mark(&mut published).await;
+        let letters = taken.into_iter().map(|open| open.letter);
+        Ok(letters.filter(|letter| !found.contains_key(&(letter.job.clone(), letter.kind))).collect())
+    }
+
+    /// Which of them are in their topics.
+    async fn look_up(&self, taken: &[Open]) -> Result<HashMap<(String, LetterKind), Published>, String> {
+        let mut topics: BTreeMap<(String, LetterKind), (i64, Vec<String>)> = BTreeMap::new();
+        for Open { letter, created_at } in taken {
+            let key = (letter.topic.clone(), letter.kind);
+            let (earliest, jobs) = topics.entry(key).or_insert((*created_at, Vec::new()));
+            *earliest = (*created_at).min(*earliest);
+            jobs.push(letter.job.clone());
+        }
+        let mut found = HashMap::new();
+        for ((topic, kind), (earliest, jobs)) in topics {
+            let name = topic.clone();
+            let known = self.store.read(move |session| messages::known_positions(session, &name, earliest)).await;
+            let from: BTreeMap<i32, i64> = known.map_err(|error| chain(&error))?.into_iter().collect();
+            let reader = self.reader.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                let mut seen = Vec::new();
+                let read = reader.read(&topic, &from, |message| {
+                    if let Some(job) = message.header(JOB_ID).filter(|job| jobs.iter().any(|known| known == job)) {
+                        let (partition, offset) = (message.position.partition.number, message.position.offset);
+                        seen.push(Published { job: job.to_owned(), kind, partition, offset });
+                    }
+                    Next::More
+                });
+                read.map(|()| seen)
+            });
+            let seen = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+            found.extend(seen.into_iter().map(|one| ((one.job.clone(), kind), one)));
+        }
+        Ok(found)
+    }
+}
+
+pub(super) fn outgoing(letter: &Letter) -> Outgoing {
+    Outgoing {
+        topic: letter.topic.clone(),
+        key: letter.key.clone(),
+        value: letter.value.clone(),
+        headers: letter.headers.clone(),
+        sent_at: letter.sent_at,
+    }
+}
