@@ -22,10 +22,14 @@ scenarios (default: all)
   reads      how long readers wait during an import
   staged     memory beside a very large staging table
   backend    these five
+  kafka      messages into PostgreSQL: rate on one and two processes, latency, memory, a file (needs `--features kafka`;
+             not among all)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
   --staged N   rows of `staged` (default 1000000)
+  --messages N messages of `kafka` (default 200000)
+  --memory-messages N   those of its look at memory (default 1000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3)
   --bin PATH   measure this program instead of building the release binary";
@@ -43,6 +47,7 @@ pub(crate) enum Scenario {
     Importer,
     Reads,
     Staged,
+    Kafka,
 }
 
 impl Scenario {
@@ -56,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) titles: u64,
     pub(crate) records: u64,
     pub(crate) staged: u64,
+    pub(crate) messages: u64,
+    pub(crate) memory_messages: u64,
     pub(crate) runs: usize,
     pub(crate) help: bool,
     engine: Option<Engine>,
@@ -71,6 +78,8 @@ impl Options {
             titles: 10_000,
             records: 50_000,
             staged: 1_000_000,
+            messages: 200_000,
+            memory_messages: 1_000_000,
             runs: 3,
             help: false,
             engine: None,
@@ -90,6 +99,9 @@ impl Options {
                 "importer" => options.scenarios.push(Scenario::Importer),
                 "reads" => options.scenarios.push(Scenario::Reads),
                 "staged" => options.scenarios.push(Scenario::Staged),
+                "kafka" => options.scenarios.push(Scenario::Kafka),
+                "--messages" => options.messages = value()?.parse()?,
+                "--memory-messages" => options.memory_messages = value()?.parse()?,
                 "backend" => options.scenarios.extend(Scenario::BACKEND),
                 "--records" => options.records = value()?.parse()?,
                 "--staged" => options.staged = value()?.parse()?,
@@ -148,6 +160,7 @@ impl Options {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let status = Command::new(cargo)
             .args(["build", "--release", "--quiet", "--bin", "parser", "--manifest-path", manifest])
+            .args(if cfg!(feature = "kafka") { &["--features", "kafka"][..] } else { &[] })
             .status()?;
         ensure!(status.success(), "the release binary does not build");
         let beside = PathBuf::from(env!("CARGO_BIN_EXE_parser"));

@@ -89,11 +89,9 @@ impl DeadLetter {
 
     /// The message as it goes to its topic again.
     fn again(&self) -> Option<Outgoing> {
-        let ours = |name: &str| {
-            name.starts_with(CONTEXT) || [JOB_ID, ATTEMPTS, TIME, REPLAY_OF, REPLAYS].contains(&name)
-        };
-        let mut headers: Vec<Header> =
-            self.message.headers.iter().filter(|(name, _)| !ours(name)).cloned().collect();
+        let ours =
+            |name: &str| name.starts_with(CONTEXT) || [JOB_ID, ATTEMPTS, TIME, REPLAY_OF, REPLAYS].contains(&name);
+        let mut headers: Vec<Header> = self.message.headers.iter().filter(|(name, _)| !ours(name)).cloned().collect();
         headers.push((REPLAY_OF.to_owned(), Some(self.id.clone().into_bytes())));
         headers.push((REPLAYS.to_owned(), Some((self.replays() + 1).to_string().into_bytes())));
         Some(Outgoing {

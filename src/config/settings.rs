@@ -267,7 +267,14 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        let tokens = self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).chain(self.kafka.secrets()).cloned();
+        let tokens = self
+            .kodik
+            .token
+            .iter()
+            .chain(&self.server.token)
+            .chain(self.objects.secrets())
+            .chain(self.kafka.secrets())
+            .cloned();
         tokens.chain(self.database.place.iter().flat_map(DatabasePlace::secrets)).collect()
     }
 }

@@ -278,10 +278,9 @@ fn catalogue(
             (failed(&refusal, 1), Some(refusal))
         }
         // What waits for its other end is kept and completes by itself.
-        Processed::Written { .. } | Processed::Unchanged | Processed::Waiting { .. } => (
-            JobEnd { status: TransferStatus::Completed, total: 1, processed: 1, reason: None },
-            None,
-        ),
+        Processed::Written { .. } | Processed::Unchanged | Processed::Waiting { .. } => {
+            (JobEnd { status: TransferStatus::Completed, total: 1, processed: 1, reason: None }, None)
+        }
     })
 }
 
@@ -295,7 +294,7 @@ fn lists(planned: &Planned, end: &JobEnd, import: Option<String>) -> Lists {
     Lists { success, failed, import }
 }
 
-/// Ends a job as failed and keeps its message as a dead letter, in the caller's transaction. 
+/// Ends a job as failed and keeps its message as a dead letter, in the caller's transaction.
 pub(super) fn bury(
     session: &Session<'_>,
     planned: &Planned,

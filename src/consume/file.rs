@@ -149,13 +149,7 @@ fn gone((verdict, reason): (Verdict, String)) -> Trouble {
     }
 }
 
-async fn wait(
-    desk: &Desk,
-    planned: &Planned,
-    job: &str,
-    import: ImportId,
-    stop: &Stop,
-) -> Result<ImportView, Trouble> {
+async fn wait(desk: &Desk, planned: &Planned, job: &str, import: ImportId, stop: &Stop) -> Result<ImportView, Trouble> {
     let mut news = desk.imports.news();
     let mut told = Instant::now();
     loop {
@@ -180,12 +174,8 @@ async fn wait(
 
 /// Progress may be lost or come twice; the end may not.
 async fn progress(desk: &Desk, planned: &Planned, job: &str, import: ImportId, rows: RowCounts) {
-    let end = JobEnd {
-        status: TransferStatus::Processing,
-        total: rows.total(),
-        processed: rows.processed(),
-        reason: None,
-    };
+    let end =
+        JobEnd { status: TransferStatus::Processing, total: rows.total(), processed: rows.processed(), reason: None };
     let letter = desk.post.status(planned, job, &end, Lists { import: Some(import.to_string()), ..Lists::default() });
     let outgoing = super::outbox::outgoing(&letter);
     if let Err(error) = desk.producer.send(&outgoing).await {

@@ -215,8 +215,11 @@ impl Outbox {
             return Ok(Vec::new());
         }
         let owner = self.claim();
-        let taken =
-            self.store.write(MARK, move |session| messages::take_over(session, &owner, TAKEN, now())).await.map_err(text)?;
+        let taken = self
+            .store
+            .write(MARK, move |session| messages::take_over(session, &owner, TAKEN, now()))
+            .await
+            .map_err(text)?;
         if taken.is_empty() {
             return Ok(Vec::new());
         }
@@ -226,7 +229,10 @@ impl Outbox {
                 // As before: nobody's.
                 for open in taken {
                     let (job, kind) = (open.letter.job, open.letter.kind);
-                    self.store.write(MARK, move |session| messages::release(session, &job, kind)).await.map_err(text)?;
+                    self.store
+                        .write(MARK, move |session| messages::release(session, &job, kind))
+                        .await
+                        .map_err(text)?;
                 }
                 return Err(error);
             }

@@ -184,7 +184,9 @@ mod tests {
 
     #[test]
     fn a_file_goes_before_ids() {
-        let file = asked(r#"{"domainId":"d","groupId":"g","filePath":"s3://b/k.csv","fileName":"k.csv","referenceIds":["a"]}"#);
+        let file = asked(
+            r#"{"domainId":"d","groupId":"g","filePath":"s3://b/k.csv","fileName":"k.csv","referenceIds":["a"]}"#,
+        );
         let path = "s3://b/k.csv".to_owned();
         assert_eq!(file, Ok(NodeRequest::File { domain: "d".to_owned(), group: Some("g".to_owned()), path }));
         let folder = asked(r#"{"domainId":"d","filePath":"s3://b/in/","fileName":"k.csv","contentType":"text/csv"}"#);

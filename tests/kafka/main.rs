@@ -11,7 +11,9 @@ mod brokers;
 #[expect(dead_code, reason = "other tests speak TLS, too")]
 mod cluster;
 mod dead;
+mod files;
 mod messages;
+mod mock;
 mod outages;
 mod outbox;
 mod world;

@@ -17,7 +17,7 @@ fn every_kind_of_message_is_done_and_told_once() {
             key: Some("odd".to_owned()),
             headers: vec![("trace".to_owned(), Some(b"x\xff".to_vec())), ("empty".to_owned(), None)],
             at: Some(1_700_000_000_000),
-            ..raw("{\"domainId\": 7")
+            ..raw("{\"domainId\": \"x\"")
         };
         world.send(
             &world.users(),
@@ -62,7 +62,7 @@ fn every_kind_of_message_is_done_and_told_once() {
         let dead = world.wait_for(&world.dead_letters(), 3);
         assert_eq!(dead.len(), 3);
         let odd = dead.iter().find(|one| key(one).as_deref() == Some("odd")).unwrap();
-        assert_eq!(odd.payload(), Some(&b"{\"domainId\": 7"[..]));
+        assert_eq!(odd.payload(), Some(&b"{\"domainId\": \"x\""[..]));
         assert_eq!(odd.timestamp().to_millis(), Some(1_700_000_000_000));
         let first: Vec<_> = odd.headers().unwrap().iter().take(2).map(|one| (one.key, one.value)).collect();
         assert_eq!(first, [("trace", Some(&b"x\xff"[..])), ("empty", None)]);

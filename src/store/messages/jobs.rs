@@ -151,14 +151,7 @@ pub fn finish(session: &Session<'_>, id: &str, end: &JobEnd, now: i64) -> Result
     let changed = session.execute(
         "UPDATE message_job SET status = ?2, total = ?3, processed = ?4, reason = ?5, updated_at = ?6 \
          WHERE id = ?1 AND status = 'PROCESSING'",
-        values![
-            id,
-            end.status.as_str(),
-            signed(end.total)?,
-            signed(end.processed)?,
-            &end.reason,
-            now
-        ],
+        values![id, end.status.as_str(), signed(end.total)?, signed(end.processed)?, &end.reason, now],
     )?;
     Ok(changed > 0)
 }

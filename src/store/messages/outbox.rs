@@ -102,13 +102,7 @@ pub fn put(session: &Session<'_>, letters: &[Letter], owner: &Owner, now: i64) -
 /// They are in their topics.
 pub fn mark(session: &Session<'_>, published: &[Published], now: i64) -> Result<(), SqlError> {
     let rows = published.iter().map(|one| {
-        vec![
-            Value::from(&one.job),
-            one.kind.as_str().into(),
-            now.into(),
-            one.partition.into(),
-            one.offset.into(),
-        ]
+        vec![Value::from(&one.job), one.kind.as_str().into(), now.into(), one.partition.into(), one.offset.into()]
     });
     session.execute_many(
         "UPDATE message_outbox SET published_at = ?3, partition = ?4, position = ?5 \
@@ -147,10 +141,7 @@ pub fn release(session: &Session<'_>, job: &str, kind: LetterKind) -> Result<(),
 
 /// Is there a letter that nobody looks after?
 pub fn any_open(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
-    session.exists(
-        "SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 LIMIT 1",
-        values![now],
-    )
+    session.exists("SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 LIMIT 1", values![now])
 }
 
 /// Takes letters that nobody looks after, the oldest first. They may be in their topics already.
@@ -206,8 +197,10 @@ pub fn known_positions(session: &Session<'_>, topic: &str, before: i64) -> Resul
 type Headers = [(String, Option<Vec<u8>>)];
 
 fn pack(headers: &Headers) -> Result<String, SqlError> {
-    let pairs: Vec<(&str, Option<String>)> =
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_ref().map(|value| BASE64_STANDARD.encode(value)))).collect();
+    let pairs: Vec<(&str, Option<String>)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_ref().map(|value| BASE64_STANDARD.encode(value))))
+        .collect();
     serde_json::to_string(&pairs).map_err(|error| SqlError::Refused(error.to_string()))
 }
 
