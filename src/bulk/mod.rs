@@ -3,6 +3,9 @@
 mod csv;
 mod error;
 pub mod nodes;
+mod worker;
 
 pub use csv::{Row, Rows};
 pub use error::BulkError;
+pub use nodes::Summary;
+pub use worker::Worker;

@@ -83,6 +83,7 @@ mod running {
     use super::ConsumeArgs;
     use crate::backend::imports::{Imports, Limits};
     use crate::broker::BrokerError;
+    use crate::bulk::Worker;
     use crate::cli::backend::Backend;
     use crate::cli::exit::Exit;
     use crate::cli::signals::Signals;
@@ -174,8 +175,9 @@ mod running {
         let answering = probes.map(|probes| {
             tokio::spawn(probes.run(metrics, Arc::clone(&store), move || ready.is_ready(), ended(stopped.clone())))
         });
-        // WORKER
-        let working = async {};
+        let worker = Worker::new(imports.clone(), sources, settings.objects.max_line);
+        let worked = stopped.clone();
+        let working = tokio::spawn(async move { worker.run(worked).await });
         let consuming = consume.run(stopped);
         tokio::pin!(consuming);
         let mut told = false;
@@ -267,6 +269,7 @@ mod running {
             attempts: settings.imports.attempts,
             lease: settings.imports.lease,
             idle: settings.server.request_timeout,
+            bulk: settings.imports.bulk.clone(),
         }
     }
 }

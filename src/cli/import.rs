@@ -66,9 +66,9 @@ pub struct ImportArgs {
     #[arg(long, requires = "group")]
     pub refs: bool,
 
-    /// Rows of one transaction.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
-    pub batch_size: u32,
+    /// Rows of one transaction. Default: `IMPORT_BULK_ROWS`, or what suits the database.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub batch_size: Option<u32>,
 
     /// Transactions on their way at once.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -183,7 +183,8 @@ async fn run(
         Err(error) => return complain(&error, redactor),
     };
     let (stop, stopped) = watch::channel(false);
-    let imports = Imports::new(Arc::new(store), Limits::default(), None);
+    let limits = Limits { bulk: settings.imports.bulk.clone(), ..Limits::default() };
+    let imports = Imports::new(Arc::new(store), limits, None);
     let importing = each(args, settings, &imports, &sources, urls, stopped, redactor);
     tokio::pin!(importing);
     let mut signalled = None;
@@ -225,7 +226,7 @@ async fn each(
         let options = Options {
             url: Some(url.clone()),
             nodes: nodes.clone(),
-            batch: u64::from(args.batch_size),
+            batch: args.batch_size.map_or_else(|| imports.piece_rows(), u64::from),
             in_flight: usize::from(args.workers),
             max_errors: if args.on_error == OnErrorArg::Stop { Some(0) } else { args.max_errors },
             max_row: settings.objects.max_line,
@@ -290,7 +291,7 @@ async fn begin(
         source: nodes.domain.clone(),
         processor: format!("parser/{}", env!("CARGO_PKG_VERSION")),
         files: urls.iter().map(address).collect(),
-        piece_rows: u64::from(args.batch_size),
+        piece_rows: args.batch_size.map_or_else(|| imports.piece_rows(), u64::from),
         resume: args.resume,
     };
     let begun = imports.begin_bulk(new).await?;

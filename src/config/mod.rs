@@ -1,6 +1,7 @@
 //! Settings: one table of names (`registry`), one lookup through the layers (`layers`), one typed result
 //! (`settings`). All faults are reported at once; every value remembers where it came from.
 
+mod bulk;
 mod database;
 mod fault;
 mod imports;
@@ -13,6 +14,7 @@ mod registry;
 mod registry_kafka;
 mod settings;
 
+pub use bulk::BulkSettings;
 pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
 pub use imports::ImportSettings;
