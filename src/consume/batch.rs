@@ -175,9 +175,7 @@ fn references(
         }
     }
     let made = import_references(session, &requests, terms.now)?;
-    let imports: Vec<_> = jobs.into_iter().zip(made.into_iter().map(|made| made.import.to_string())).collect();
-    messages::note_imports(session, &imports)?;
-    Ok(imports.into_iter().collect())
+    Ok(jobs.into_iter().zip(made.into_iter().map(|made| made.import.to_string())).collect())
 }
 
 /// A message as whoever makes imports sees it.

@@ -121,7 +121,6 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
                 piece_rows,
             };
             let import = enqueue(session, &file, terms.now)?.import;
-            messages::note_imports(session, &[(job.clone(), import.to_string())])?;
             Ok(Begun::Ours(job, import))
         }
     });

@@ -111,13 +111,13 @@ impl Consume {
             imports,
             sources,
             settings: settings.clone(),
-            producer,
+            producer: producer.clone(),
             post: Post::new(settings),
             owner,
             lease: i64::try_from(settings.lease.as_millis()).unwrap_or(i64::MAX),
             letters: send,
         };
-        let publishing = tokio::spawn(outbox.publish(producer.clone(), letters, hurried));
+        let publishing = tokio::spawn(outbox.publish(producer, letters, hurried));
         events::consumer_started(&settings.group, &format!("{} {}", settings.topics, settings.catalogue_topics));
         let ready = Ready::default();
         Ok(Self { desk: Arc::new(desk), consumer, controls, polled, speaks, publishing, hurry, ready })

@@ -156,15 +156,6 @@ pub fn finish(session: &Session<'_>, id: &str, end: &JobEnd, now: i64) -> Result
     Ok(changed > 0)
 }
 
-/// Notes which imports do which jobs.
-pub fn note_imports(session: &Session<'_>, imports: &[(String, String)]) -> Result<(), SqlError> {
-    session.execute_many(
-        "UPDATE message_job SET import_id = ?2 WHERE id = ?1",
-        imports.iter().map(|(job, import)| vec![Value::from(job), import.into()]),
-    )?;
-    Ok(())
-}
-
 /// Has somebody made this group?
 pub fn group_exists(session: &Session<'_>, domain: &str, group: &str) -> Result<bool, SqlError> {
     session.exists("SELECT 1 FROM matching_groups WHERE domain_id = ?1 AND name = ?2", values![domain, group])
