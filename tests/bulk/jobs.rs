@@ -188,7 +188,9 @@ fn what_cannot_be_imported_is_failed_with_the_reason_and_can_be_tried_again() {
 #[test]
 fn a_server_imports_tables_too() {
     on_each_engine(|place| {
-        let lines: String = (0..500).map(|id| format!("{{\"id\":{id},\"name\":\"n{id}\"}}\n")).collect();
+        let lines: Vec<_> =
+            (0..500).map(|id| json!({ "id": id, "name": format!("n{id}") }).to_string() + "\n").collect();
+        let lines = lines.concat();
         put(place, "things.jsonl.gz", gzip((lines.clone() + "no json\n").as_bytes()));
         let served = serve(place, &[]);
         let new = json!({ "source": "test", "format": "tables", "options": {} });

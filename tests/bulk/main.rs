@@ -26,4 +26,7 @@ mod rows;
 #[path = "../objects/rude.rs"]
 mod rude;
 mod spectrum;
+mod tables;
+mod tables_crash;
+mod tables_hostile;
 mod world;

@@ -40,7 +40,7 @@ async fn delete(context: &Context<'_>, import: Option<&str>, url: &ObjectUrl) ->
     let tag = store.read(move |session| object_tag(session, &import, &address)).await;
     match tag {
         Ok(Some(tag)) => context.sources.delete(url, &tag).await.map_err(|error| {
-            let hint = error.hint().map(|hint| hint.into_owned());
+            let hint = error.hint().map(std::borrow::Cow::into_owned);
             (chain(&error), hint)
         }),
         Ok(None) => Err(("nobody can say whether it still is what was imported".to_owned(), None)),
