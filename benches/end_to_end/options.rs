@@ -22,13 +22,14 @@ scenarios (default: all)
   reads      how long readers wait during an import
   staged     memory beside a very large staging table
   backend    these five
+  nodes      CSV.gz into nodes on PostgreSQL, beside psql and pgloader (only when named)
   tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh)
   kafka      messages into PostgreSQL: rate on one and two processes, latency, memory, a file (needs `--features kafka`;
              not among all)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
-  --rows N     rows of `tables` (default 2000000)
+  --rows N     rows of `tables` and `nodes` (default 2000000)
   --staged N   rows of `staged` (default 1000000)
   --messages N messages of `kafka` (default 200000)
   --memory-messages N   those of its look at memory (default 1000000)
@@ -49,6 +50,7 @@ pub(crate) enum Scenario {
     Importer,
     Reads,
     Staged,
+    Nodes,
     Tables,
     Kafka,
 }
@@ -104,6 +106,7 @@ impl Options {
                 "importer" => options.scenarios.push(Scenario::Importer),
                 "reads" => options.scenarios.push(Scenario::Reads),
                 "staged" => options.scenarios.push(Scenario::Staged),
+                "nodes" => options.scenarios.push(Scenario::Nodes),
                 "tables" => options.scenarios.push(Scenario::Tables),
                 "kafka" => options.scenarios.push(Scenario::Kafka),
                 "--messages" => options.messages = value()?.parse()?,
