@@ -22,12 +22,14 @@ scenarios (default: all)
   reads      how long readers wait during an import
   staged     memory beside a very large staging table
   backend    these five
-  tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh)
+  tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh; only when named)
+  nodes      CSV.gz into nodes on PostgreSQL, beside psql and pgloader (only when named)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
   --rows N     rows of `tables` (default 2000000)
   --staged N   rows of `staged` (default 1000000)
+  --rows N     rows of `nodes` (default 2000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3)
   --bin PATH   measure this program instead of building the release binary";
@@ -46,6 +48,7 @@ pub(crate) enum Scenario {
     Reads,
     Staged,
     Tables,
+    Nodes,
 }
 
 impl Scenario {
@@ -96,10 +99,12 @@ impl Options {
                 "reads" => options.scenarios.push(Scenario::Reads),
                 "staged" => options.scenarios.push(Scenario::Staged),
                 "tables" => options.scenarios.push(Scenario::Tables),
+                "nodes" => options.scenarios.push(Scenario::Nodes),
                 "backend" => options.scenarios.extend(Scenario::BACKEND),
                 "--records" => options.records = value()?.parse()?,
                 "--rows" => options.rows = value()?.parse()?,
                 "--staged" => options.staged = value()?.parse()?,
+                "--rows" => options.rows = value()?.parse()?,
                 "--engine" => {
                     options.engine = Some(match value()?.as_str() {
                         "sqlite" => Engine::Sqlite,
@@ -123,7 +128,6 @@ impl Options {
             use Scenario::{Contract, Embedded, Http, Limits, Startup};
             options.scenarios = vec![Embedded, Contract, Limits, Startup, Http];
             options.scenarios.extend(Scenario::BACKEND);
-            options.scenarios.push(Scenario::Tables);
         }
         Ok(options)
     }

@@ -61,6 +61,11 @@ impl Place {
         Ok(Self { folder, database })
     }
 
+    /// The address of its database.
+    pub(crate) fn url(&self) -> anyhow::Result<&str> {
+        self.database.as_ref().map(|database| database.url.as_str()).context("it is on no server")
+    }
+
     /// A command of the product on this database.
     pub(crate) fn command(&self, parser: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(parser);

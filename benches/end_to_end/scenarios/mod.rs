@@ -6,6 +6,7 @@ pub(crate) mod http;
 pub(crate) mod importer;
 pub(crate) mod imports;
 pub(crate) mod limits;
+pub(crate) mod nodes;
 pub(crate) mod reads;
 pub(crate) mod staged;
 pub(crate) mod startup;

@@ -139,8 +139,8 @@ async fn list(State(shared): State<Shared>, InQuery(asked): InQuery<Asked>) -> R
 
 /// Make an import
 ///
-/// Of records (`format` is `records`, or not there), or of nodes (`nodes`): then batches are CSV files, or lists of
-/// reference ids. With an `Idempotency-Key`, the same request again gives the same import, and another one with that key is refused.
+/// Of records (`format` is `records`, or not there), of nodes (`nodes`: then batches are CSV files, or lists of
+/// reference ids), or of tables (`tables`: files of JSON lines). With an `Idempotency-Key`, the same request again gives the same import, and another one with that key is refused.
 #[utoipa::path(
     post,
     path = "/api/v1/imports",
@@ -198,7 +198,7 @@ async fn get(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> Resu
 )]
 async fn summary(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> Result<Json<ImportSummary>, Refusal> {
     let summary = shared.imports.summary(id).await.map_err(|error| refusal(&error))?;
-    let ImportView { import, totals, rows } = summary.view;
+    let ImportView { import, totals, rows, .. } = summary.view;
     Ok(Json(ImportSummary {
         import_id: import.import.id,
         status: import.status,
