@@ -24,12 +24,15 @@ scenarios (default: all)
   backend    these five
   tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh; only when named)
   nodes      CSV.gz into nodes on PostgreSQL, beside psql and pgloader (only when named)
+  kafka      messages into PostgreSQL: rate on one and two processes, latency, memory, a file (needs `--features kafka`;
+             not among all)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
-  --rows N     rows of `tables` (default 2000000)
+  --rows N     rows of `tables` and `nodes` (default 2000000)
   --staged N   rows of `staged` (default 1000000)
-  --rows N     rows of `nodes` (default 2000000)
+  --messages N messages of `kafka` (default 200000)
+  --memory-messages N   those of its look at memory (default 1000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3)
   --bin PATH   measure this program instead of building the release binary";
@@ -49,6 +52,7 @@ pub(crate) enum Scenario {
     Staged,
     Tables,
     Nodes,
+    Kafka,
 }
 
 impl Scenario {
@@ -63,6 +67,8 @@ pub(crate) struct Options {
     pub(crate) records: u64,
     pub(crate) staged: u64,
     pub(crate) rows: u64,
+    pub(crate) messages: u64,
+    pub(crate) memory_messages: u64,
     pub(crate) runs: usize,
     pub(crate) help: bool,
     engine: Option<Engine>,
@@ -79,6 +85,8 @@ impl Options {
             records: 50_000,
             staged: 1_000_000,
             rows: 2_000_000,
+            messages: 200_000,
+            memory_messages: 1_000_000,
             runs: 3,
             help: false,
             engine: None,
@@ -100,11 +108,13 @@ impl Options {
                 "staged" => options.scenarios.push(Scenario::Staged),
                 "tables" => options.scenarios.push(Scenario::Tables),
                 "nodes" => options.scenarios.push(Scenario::Nodes),
+                "kafka" => options.scenarios.push(Scenario::Kafka),
+                "--messages" => options.messages = value()?.parse()?,
+                "--memory-messages" => options.memory_messages = value()?.parse()?,
                 "backend" => options.scenarios.extend(Scenario::BACKEND),
                 "--records" => options.records = value()?.parse()?,
                 "--rows" => options.rows = value()?.parse()?,
                 "--staged" => options.staged = value()?.parse()?,
-                "--rows" => options.rows = value()?.parse()?,
                 "--engine" => {
                     options.engine = Some(match value()?.as_str() {
                         "sqlite" => Engine::Sqlite,
@@ -160,6 +170,7 @@ impl Options {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let status = Command::new(cargo)
             .args(["build", "--release", "--quiet", "--bin", "parser", "--manifest-path", manifest])
+            .args(if cfg!(feature = "kafka") { &["--features", "kafka"][..] } else { &[] })
             .status()?;
         ensure!(status.success(), "the release binary does not build");
         let beside = PathBuf::from(env!("CARGO_BIN_EXE_parser"));

@@ -3,6 +3,8 @@
 mod browse;
 pub mod catalogue;
 pub mod contract;
+#[cfg(feature = "kafka")]
+pub mod dead_letters;
 mod error;
 pub mod importer;
 pub mod imports;

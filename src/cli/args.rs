@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::consume::ConsumeArgs;
 use super::copy::CopyArgs;
+use super::dlq::DlqCommand;
 use super::dump::DumpArgs;
 use super::healthcheck::HealthcheckArgs;
 use super::import::ImportArgs;
@@ -71,6 +73,12 @@ pub enum Command {
     /// Import large files from disk, S3 or HTTP: JSON lines into tables, CSV into nodes.
     #[command(after_help = super::import::HELP)]
     Import(ImportArgs),
+    /// Consume import requests and catalogue records from Kafka, and tell how they went.
+    #[command(after_help = super::consume::HELP)]
+    Consume(ConsumeArgs),
+    /// Look at dead letters of Kafka messages, send them to their topics again, give them up.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Ask a running server whether it is ready; exit 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Look at, move or mend the crawl's state.

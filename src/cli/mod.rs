@@ -3,9 +3,11 @@
 mod args;
 mod backend;
 mod bars;
+pub mod consume;
 mod copy;
 mod crash;
 mod diagnose;
+pub mod dlq;
 mod dump;
 mod exit;
 pub mod healthcheck;
@@ -87,6 +89,8 @@ fn execute(cli: Cli) -> Exit {
         Command::Process(args) => process::execute(&args, &layers, &folder),
         Command::Staging(command) => staging::execute(&command, &layers, &folder),
         Command::Import(args) => import::execute(&args, &layers, &folder),
+        Command::Consume(args) => consume::execute(&args, layers, &folder),
+        Command::Dlq(command) => dlq::execute(&command, layers, &folder),
         Command::Healthcheck(args) => healthcheck::execute(&args, &layers),
         Command::Sandbox(args) => sandbox_command(args),
         Command::Completions { shell } => {

@@ -14,6 +14,7 @@ use crate::observe::logging::{self, LogOptions};
 use crate::observe::metrics::Metrics;
 use crate::server::{self, Obtained, Server, Token};
 
+use super::consume::TopicArgs;
 use super::exit::Exit;
 use super::signals::Signals;
 use super::{bars, complain, messages, place};
@@ -24,11 +25,24 @@ pub struct ServeArgs {
     /// Where to listen (`LISTEN`); port 0 = any free one.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
+
+    /// Consume messages in the same process, as `parser consume` does.
+    #[arg(long)]
+    pub consume: bool,
+
+    /// Which brokers, group and topics.
+    #[command(flatten)]
+    pub topics: TopicArgs,
 }
 
 pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Exit {
     if let Some(listen) = &args.listen {
         layers.set_flag("LISTEN", listen);
+    }
+    args.topics.apply(&mut layers);
+    #[cfg(not(feature = "kafka"))]
+    if args.consume {
+        return super::consume::not_built();
     }
     let settings = match Settings::load(&layers, Needs::default()) {
         Ok(settings) => settings,
@@ -79,6 +93,7 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         objects: settings.objects.clone(),
         jobs,
         metrics: Metrics::install(),
+        kafka: settings.kafka.clone(),
         dashboard: server::DashboardOptions { secure: settings.server.https, health: paths.health.clone() },
     };
     runtime.block_on(async {
@@ -94,6 +109,12 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
             Ok(server) => server,
             Err(error) => return complain(&error, &redactor),
         };
+        #[cfg(feature = "kafka")]
+        let mut beside = match args.consume.then(|| super::consume::Beside::begin(&settings, &server, &redactor)) {
+            Some(Err(exit)) => return exit,
+            Some(Ok(beside)) => Some(beside),
+            None => None,
+        };
         // If nobody listens to that, it serves all the same.
         let _ = announce(server.address(), &obtained, &token_file);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -104,16 +125,31 @@ pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Ex
         tokio::pin!(serving);
         let mut stop = Some(stop);
         loop {
+            #[cfg(feature = "kafka")]
+            let consumed = super::consume::Beside::ended(beside.as_mut());
+            #[cfg(not(feature = "kafka"))]
+            let consumed = std::future::pending::<()>();
             tokio::select! {
                 biased;
-                () = &mut serving => return Exit::Done,
+                () = &mut serving => break,
+                // Messages cannot be consumed, and never will: that is not what was asked for.
+                () = consumed, if stop.is_some() => drop(stop.take()),
                 signal = signals.next() => match stop.take() {
-                    Some(stop) => drop(stop),
+                    Some(stop) => {
+                        drop(stop);
+                        #[cfg(feature = "kafka")]
+                        super::consume::Beside::stop(beside.as_ref());
+                    }
                     // The second one: at once.
                     None => return signal,
                 },
             }
         }
+        #[cfg(feature = "kafka")]
+        if let Some(beside) = beside {
+            return beside.finish(&redactor).await;
+        }
+        Exit::Done
     })
 }
 

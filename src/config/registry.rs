@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use super::registry_kafka::ROWS as KAFKA;
+
 /// A group of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
@@ -18,6 +20,8 @@ pub enum Section {
     Server,
     /// What imports read.
     Objects,
+    /// `parser consume` and `parser dlq`.
+    Kafka,
 }
 
 impl Section {
@@ -30,12 +34,13 @@ impl Section {
             Self::Output => "State, reports, logs",
             Self::Server => "The server (`parser serve`)",
             Self::Objects => "Files and object storage for imports",
+            Self::Kafka => "Events (`parser consume`, `parser dlq`)",
         }
     }
 }
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Environment variable.
     pub name: &'static str,
@@ -49,18 +54,30 @@ pub struct Setting {
     pub doc: &'static str,
 }
 
-const fn setting(section: Section, name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+pub(super) const fn setting(section: Section, name: &'static str, default: &'static str, doc: &'static str) -> Setting {
     Setting { name, default, secret: false, section, doc }
 }
 
-const fn secret(section: Section, name: &'static str, doc: &'static str) -> Setting {
+pub(super) const fn secret(section: Section, name: &'static str, doc: &'static str) -> Setting {
     Setting { name, default: "", secret: true, section, doc }
 }
 
 use Section::{Data, Limits, Objects, Output, Server, Services};
 
 /// Every setting, in the order in which they are shown.
-pub static SETTINGS: &[Setting] = &[
+pub static SETTINGS: &[Setting] = &ALL;
+
+static ALL: [Setting; GENERAL.len() + KAFKA.len()] = {
+    let mut all = [GENERAL[0]; GENERAL.len() + KAFKA.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < GENERAL.len() { GENERAL[at] } else { KAFKA[at - GENERAL.len()] };
+        at += 1;
+    }
+    all
+};
+
+const GENERAL: &[Setting] = &[
     secret(Services, "KODIK_API_TOKEN", "Kodik API token. Required, except with `--sandbox` and `--from-landing`."),
     setting(Services, "KODIK_BASE_URL", "https://kodik-api.com", "Address of the Kodik API. It has moved before."),
     setting(

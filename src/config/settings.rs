@@ -10,8 +10,8 @@ use url::Url;
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
 use super::{
-    ConfigError, ImportSettings, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, TelemetrySettings, imports,
-    jobs, objects, telemetry,
+    ConfigError, ImportSettings, JobSettings, KafkaSettings, Layers, ObjectSettings, Origin, SETTINGS,
+    TelemetrySettings, imports, jobs, kafka, objects, telemetry,
 };
 
 /// All settings, parsed.
@@ -53,6 +53,8 @@ pub struct Settings {
     pub imports: ImportSettings,
     /// The jobs of the backend.
     pub jobs: JobSettings,
+    /// Events.
+    pub kafka: KafkaSettings,
     /// Traces.
     pub telemetry: TelemetrySettings,
     /// Every setting as `parser diagnose` shows it.
@@ -268,7 +270,7 @@ impl Settings {
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
         let tokens = self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets());
-        let tokens = tokens.chain(self.telemetry.secrets()).cloned();
+        let tokens = tokens.chain(self.kafka.secrets()).chain(self.telemetry.secrets()).cloned();
         tokens.chain(self.database.place.iter().flat_map(DatabasePlace::secrets)).collect()
     }
 }
@@ -408,6 +410,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         objects: objects::read(reader),
         imports: imports::read(reader),
         jobs: jobs::read(reader),
+        kafka: kafka::read(reader),
         telemetry: telemetry::read(reader),
         shown: Settings::shown(reader.layers),
     })

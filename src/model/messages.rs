@@ -86,6 +86,9 @@ impl TransferStatus {
 pub struct NodesTransferJobExchange {
     /// The job.
     pub job_id: String,
+    /// The import that does it, at `/api/v1/imports/{importId}`; only if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import_id: Option<String>,
     /// The request's group; null if the request could not be read.
     pub group_id: Option<String>,
     /// The request's domain; null if the request could not be read.

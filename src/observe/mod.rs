@@ -3,6 +3,7 @@
 
 pub mod events;
 mod json;
+pub mod kafka;
 pub mod logging;
 pub mod metrics;
 pub mod redact;

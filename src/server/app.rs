@@ -19,6 +19,7 @@ use crate::backend::Catalogue;
 use crate::backend::imports::Imports;
 use crate::backend::jobs::Jobs;
 use crate::backend::staging::Staging;
+use crate::config::KafkaSettings;
 use crate::observe::metrics::Metrics;
 
 /// What bounds a request.
@@ -65,6 +66,9 @@ pub(super) struct Inner {
     pub(super) metrics: Metrics,
     /// For browsers.
     pub(super) dashboard: Dashboard,
+    /// Messages that could not be worked on; none = no brokers.
+    #[cfg(feature = "kafka")]
+    pub(super) dead_letters: Option<crate::backend::dead_letters::DeadLetters>,
     /// What the routes say about themselves, as soon as they are known.
     pub(super) description: OnceLock<Description>,
 }
@@ -78,11 +82,14 @@ pub(super) struct Parts {
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
     pub(super) dashboard: DashboardOptions,
+    pub(super) kafka: KafkaSettings,
 }
 
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { catalogue, imports, jobs, token, limits, metrics, dashboard } = parts;
+        let Parts { catalogue, imports, jobs, token, limits, metrics, dashboard, kafka } = parts;
+        #[cfg(not(feature = "kafka"))]
+        drop(kafka);
         Self(Arc::new(Inner {
             staging: Staging::new(Arc::clone(catalogue.store())),
             background: Background::new(jobs.clone()),
@@ -90,6 +97,9 @@ impl Shared {
             places: Semaphore::new(limits.max_requests),
             token_places: Semaphore::new(limits.max_requests_per_token),
             description: OnceLock::new(),
+            // Without brokers there are none.
+            #[cfg(feature = "kafka")]
+            dead_letters: crate::backend::dead_letters::DeadLetters::new(Arc::clone(catalogue.store()), kafka).ok(),
             dashboard: Dashboard::new(&token, dashboard),
             catalogue,
             imports,

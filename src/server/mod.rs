@@ -11,6 +11,7 @@
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
 //! | `GET /schemas`, `/schemas/{name}` | everybody | what messages must be, see `schemas` |
 
+mod alone;
 mod answer;
 mod app;
 mod auth;
@@ -47,12 +48,13 @@ use crate::backend::imports::{Imports, Limits};
 use crate::backend::jobs::{JobOptions, Jobs};
 use crate::backend::{BackendError, Catalogue};
 use crate::bulk::Worker;
-use crate::config::{ImportSettings, ObjectSettings};
+use crate::config::{ImportSettings, KafkaSettings, ObjectSettings};
 use crate::observe::events;
 use crate::observe::metrics::Metrics;
 use crate::store::objects::Sources;
 use crate::store::{Location, Store};
 
+pub use alone::Probes;
 pub use dashboard::DashboardOptions;
 pub use error::ServerError;
 pub use token::{Obtained, SHORTEST_PUBLIC, Token, obtain};
@@ -97,6 +99,8 @@ pub struct Options {
     pub metrics: Metrics,
     /// The pages for browsers.
     pub dashboard: DashboardOptions,
+    /// Where messages come from, for their dead letters.
+    pub kafka: KafkaSettings,
 }
 
 /// A server that is bound and has its catalogue open, but accepts nothing yet.
@@ -113,7 +117,7 @@ impl Server {
     /// Opens the catalogue (and brings its tables up to date), then binds.
     pub async fn bind(options: Options) -> Result<Self, ServerError> {
         let Options { listen, token, catalog, max_body, request_timeout, shutdown, metrics, dashboard, .. } = options;
-        let Options { max_requests, max_requests_per_token, idle_timeout, imports, objects, .. } = options;
+        let Options { max_requests, max_requests_per_token, idle_timeout, imports, objects, kafka, .. } = options;
         let patience = listen::Patience { idle: idle_timeout, end: shutdown };
         let sources = Sources::listed(&objects)?;
         let store = Arc::new(Store::open(&catalog, READERS).await.map_err(BackendError::from)?);
@@ -137,13 +141,23 @@ impl Server {
             TcpListener::bind(listen).await.map_err(|source| ServerError::Bind { address: listen, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
-        let parts = app::Parts { catalogue, imports, jobs, token, limits, metrics, dashboard };
+        let parts = app::Parts { catalogue, imports, jobs, token, limits, metrics, dashboard, kafka };
         Ok(Self { listener, address, state: app::Shared::new(parts), worker, patience })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its store, for whatever else this process does with it.
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(self.state.catalogue.store())
+    }
+
+    /// Its imports, whose workers run with it.
+    pub fn imports(&self) -> Imports {
+        self.state.imports.clone()
     }
 
     /// Serves until `stop` is ready; then accepts no more, finishes what is in flight (within the deadline), and closes

@@ -13,6 +13,7 @@ pub mod imported;
 pub mod imports;
 pub mod jobs;
 pub mod landing;
+pub mod messages;
 pub mod nodes;
 pub mod objects;
 pub mod postgres;

@@ -9,6 +9,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V5__nodes", include_str!("migrations/sqlite/V5__nodes.sql")),
     ("V6__bulk", include_str!("migrations/sqlite/V6__bulk.sql")),
     ("V7__tables", include_str!("migrations/sqlite/V7__tables.sql")),
+    ("V8__messages", include_str!("migrations/sqlite/V8__messages.sql")),
 ];
 
 /// For PostgreSQL.
@@ -20,4 +21,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V5__nodes", include_str!("migrations/postgres/V5__nodes.sql")),
     ("V6__bulk", include_str!("migrations/postgres/V6__bulk.sql")),
     ("V7__tables", include_str!("migrations/postgres/V7__tables.sql")),
+    ("V8__messages", include_str!("migrations/postgres/V8__messages.sql")),
 ];

@@ -1,1 +1,21 @@
-//! Imports driven by Kafka, on real brokers.
+//! Imports driven by Kafka, on real brokers: what becomes of every message, whatever process, broker and store do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test ends where something is not as it must be"
+)]
+
+mod brokers;
+#[path = "../postgres/cluster.rs"]
+#[expect(dead_code, reason = "other tests speak TLS, too")]
+mod cluster;
+mod dead;
+mod doubt;
+mod files;
+mod messages;
+mod mock;
+mod outages;
+mod outbox;
+mod seen;
+mod world;

@@ -5,6 +5,8 @@ pub(crate) mod full;
 pub(crate) mod http;
 pub(crate) mod importer;
 pub(crate) mod imports;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 pub(crate) mod limits;
 pub(crate) mod nodes;
 pub(crate) mod reads;

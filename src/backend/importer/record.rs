@@ -100,6 +100,18 @@ impl<'de> Deserialize<'de> for IdText {
             fn visit_i64<E>(self, number: i64) -> Result<IdText, E> {
                 Ok(IdText(number.to_string()))
             }
+
+            /// `7.0` is a whole number, too: that is how some write JSON, and what JSON Schema says.
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<IdText, E> {
+                const RANGE: std::ops::Range<f64> = -9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0;
+                let whole = number.fract() == 0.0 && RANGE.contains(&number);
+                // The sum is no negative zero.
+                if whole {
+                    Ok(IdText(format!("{:.0}", number + 0.0)))
+                } else {
+                    Err(E::invalid_type(serde::de::Unexpected::Float(number), &self))
+                }
+            }
         }
         deserializer.deserialize_any(Either)
     }

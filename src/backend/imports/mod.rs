@@ -145,6 +145,11 @@ impl Imports {
         self.tell();
     }
 
+    /// Tells the workers of bulk files that there may be one: somebody has made it by a transaction of their own.
+    pub fn wake_bulk(&self) {
+        self.wake();
+    }
+
     /// Tells the watchers.
     fn tell(&self) {
         self.news.send_modify(|number| *number = number.wrapping_add(1));

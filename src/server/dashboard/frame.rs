@@ -17,6 +17,8 @@ pub(super) enum Place {
     Staging,
     Catalogue,
     Sources,
+    #[cfg(feature = "kafka")]
+    DeadLetters,
     /// Not in it.
     Elsewhere,
 }
@@ -29,6 +31,8 @@ const NAVIGATION: &[(Place, &str, &str)] = &[
     (Place::Staging, "/staging", "Staging"),
     (Place::Catalogue, "/catalogue", "Catalogue"),
     (Place::Sources, "/sources", "Sources"),
+    #[cfg(feature = "kafka")]
+    (Place::DeadLetters, "/dead-letters", "Dead letters"),
 ];
 
 /// Around every page.

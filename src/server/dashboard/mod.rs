@@ -8,6 +8,8 @@
 
 mod assets;
 mod catalogue;
+#[cfg(feature = "kafka")]
+mod dead_letters;
 mod failure;
 mod filters;
 mod frame;
@@ -90,8 +92,16 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
         .route("/catalogue", get(catalogue::page))
         .route("/catalogue/{slug}", get(title::page))
         .route("/sources", get(sources::page))
-        .route("/logout", post(login::out))
-        .route_layer(from_fn_with_state(shared.clone(), guard::signed_in));
+        .route("/logout", post(login::out));
+    #[cfg(feature = "kafka")]
+    let inside = inside
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/replay", post(dead_letters::replay))
+        .route("/dead-letters/discard", post(dead_letters::discard))
+        .route("/dead-letters/{id}", get(dead_letters::one))
+        .route("/dead-letters/{id}/replay", post(dead_letters::replay_one))
+        .route("/dead-letters/{id}/discard", post(dead_letters::discard_one));
+    let inside = inside.route_layer(from_fn_with_state(shared.clone(), guard::signed_in));
     let outside = Router::new()
         .route("/login", get(login::page).post(login::sign_in))
         .route("/assets/{name}", get(assets::asset));

@@ -1,0 +1,465 @@
+//! A member of a consumer group, on a thread of its own.
+//!
+//! The thread asks the broker on and on, whatever becomes of the messages: if nobody takes them, it stops fetching and
+//! still asks, so a long job never costs the membership. Nothing is committed but what it is told to commit. When
+//! partitions are taken away, it asks whoever works on them how far they are, commits that, and only then lets go.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::statistics::Statistics;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use super::message::{Message, Partition};
+use super::{BrokerError, config, context};
+use crate::config::KafkaConnection;
+use crate::observe::kafka as events;
+
+/// Longest wait for a message before orders are looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Messages that wait for somebody to take them stop the fetching after this time.
+const STUCK: Duration = Duration::from_millis(500);
+
+/// Somebody may take them soon.
+const SOON: Duration = Duration::from_millis(5);
+
+/// How often it is committed what is done, or what could not be committed the last time.
+const OFTEN: Duration = Duration::from_millis(100);
+
+/// Groups of messages that nobody has taken yet.
+const QUEUE: usize = 2;
+
+/// What a member wants.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The group.
+    pub group: String,
+    /// Regular expressions, each for a topic's whole name.
+    pub topics: Vec<String>,
+    /// A lasting name in the group.
+    pub instance: Option<String>,
+    /// Messages that are handed over together at most.
+    pub batch: usize,
+    /// How long whoever works on partitions that are taken away may take to say how far they are.
+    pub letting_go: Duration,
+}
+
+/// Messages, in the order of their partitions.
+#[derive(Debug)]
+pub struct Polled {
+    /// Which assignment they were read under; those of an older one than their partition's are stale.
+    pub epoch: u64,
+    /// The messages.
+    pub messages: Vec<Message>,
+}
+
+/// What happens to a member.
+#[derive(Debug)]
+pub enum Control {
+    /// It has these partitions now.
+    Assigned {
+        /// Its messages come with this number or a greater one.
+        epoch: u64,
+        /// Which.
+        partitions: Vec<Partition>,
+    },
+    /// It has these no more once it has said up to where they are done.
+    Revoked {
+        /// Which.
+        partitions: Vec<Partition>,
+        /// Others have them already: nothing can be committed.
+        lost: bool,
+        /// The next offset of each partition of which something was done.
+        done: SyncSender<Vec<(Partition, i64)>>,
+    },
+    /// The group cannot be joined, or what was read cannot be understood.
+    Failed(BrokerError),
+}
+
+#[derive(Debug)]
+enum Order {
+    Commit(Partition, i64),
+    Pause(Partition),
+    Resume(Partition),
+}
+
+/// The member. Dropped, it leaves the group.
+#[derive(Debug)]
+pub struct Consumer {
+    orders: Option<std::sync::mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Consumer {
+    /// Joins the group; what happens and what is read come by the two receivers.
+    pub fn join(
+        connection: &KafkaConnection,
+        subscription: Subscription,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Control>, mpsc::Receiver<Polled>), BrokerError> {
+        let mut config = config::base(
+            &config::without(connection, config::PRODUCERS_ONLY),
+            &[
+                ("auto.offset.reset", "earliest"),
+                ("allow.auto.create.topics", "false"),
+                // Topics that appear later are found by this.
+                ("topic.metadata.refresh.interval.ms", "10000"),
+                ("statistics.interval.ms", "5000"),
+                ("queued.max.messages.kbytes", "16384"),
+                ("queued.min.messages", "10000"),
+                ("session.timeout.ms", "45000"),
+            ],
+        );
+        config.set("group.id", &subscription.group);
+        config.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        if let Some(instance) = &subscription.instance {
+            config.set("group.instance.id", instance);
+        }
+        let (control, controls) = mpsc::unbounded_channel();
+        let member = Member {
+            control: control.clone(),
+            letting_go: subscription.letting_go,
+            shared: Arc::new(Mutex::new(Shared::default())),
+        };
+        let shared = Arc::clone(&member.shared);
+        let consumer: BaseConsumer<Member> = config.create_with_context(member)?;
+        let patterns: Vec<String> = subscription.topics.iter().map(|topic| format!("^({topic})$")).collect();
+        consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let (send, messages) = mpsc::channel(QUEUE);
+        let (orders, taken) = channel();
+        let thread = std::thread::Builder::new().name("kafka-consumer".to_owned());
+        let thread = thread
+            .spawn(move || {
+                let thread = Thread { consumer, shared, control, send, batch: subscription.batch, stuck: false };
+                thread.run(&taken);
+            })
+            .map_err(|error| BrokerError::new(format!("cannot start a thread: {error}")))?;
+        Ok((Self { orders: Some(orders), thread: Some(thread) }, controls, messages))
+    }
+
+    /// Everything before this offset is done.
+    pub fn commit(&self, partition: Partition, next: i64) {
+        self.order(Order::Commit(partition, next));
+    }
+
+    /// Fetches nothing of this partition for a while.
+    pub fn pause(&self, partition: Partition) {
+        self.order(Order::Pause(partition));
+    }
+
+    /// Goes on with it.
+    pub fn resume(&self, partition: Partition) {
+        self.order(Order::Resume(partition));
+    }
+
+    fn order(&self, order: Order) {
+        // A thread that has ended has said why.
+        let _ = self.orders.as_ref().map(|orders| orders.send(order));
+    }
+
+    /// Commits what was ordered to be, and leaves the group. Blocks for as long as that takes.
+    pub fn leave(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // It does not panic; if it did, the group notices by itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the thread and the library's calls into it share.
+#[derive(Debug, Default)]
+struct Shared {
+    epoch: u64,
+    /// Ours at the moment.
+    assigned: HashSet<Partition>,
+    /// Paused by order.
+    paused: HashSet<Partition>,
+    /// To be committed, or committed again.
+    waiting: HashMap<Partition, i64>,
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Member {
+    control: mpsc::UnboundedSender<Control>,
+    letting_go: Duration,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        context::log(level, facility, text);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        context::lags(&statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        context::error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Member {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(list) = rebalance else { return };
+        let partitions = partitions(list);
+        let lost = consumer.assignment_lost();
+        events::partitions_revoked(partitions.len(), lost);
+        let (done, answer) = sync_channel(1);
+        let told = self.control.send(Control::Revoked { partitions: partitions.clone(), lost, done });
+        // When nobody works any more, what was ordered to be committed is all that is done.
+        let done = if told.is_ok() { answer.recv_timeout(self.letting_go).unwrap_or_default() } else { Vec::new() };
+        let mut shared = lock(&self.shared);
+        let mut positions = HashMap::new();
+        for partition in &partitions {
+            shared.assigned.remove(partition);
+            shared.paused.remove(partition);
+            if let Some(next) = shared.waiting.remove(partition) {
+                positions.insert(partition.clone(), next);
+            }
+            events::lag(&partition.topic, partition.number, 0);
+        }
+        drop(shared);
+        for (partition, next) in done {
+            let known = positions.entry(partition).or_insert(next);
+            *known = next.max(*known);
+        }
+        if !lost
+            && !positions.is_empty()
+            && let Err(error) = consumer.commit(&list_of(&positions), CommitMode::Sync)
+        {
+            events::commit_failed(&BrokerError::from(error).to_string());
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                let partitions = partitions(list);
+                events::partitions_assigned(partitions.len());
+                // What was paused under an earlier assignment would stay so.
+                if let Err(error) = consumer.resume(list) {
+                    events::broker_failed(&error.to_string(), "resuming");
+                }
+                let mut shared = lock(&self.shared);
+                shared.epoch += 1;
+                shared.assigned.extend(partitions.iter().cloned());
+                let epoch = shared.epoch;
+                drop(shared);
+                // Nobody there: the member is about to leave.
+                let _ = self.control.send(Control::Assigned { epoch, partitions });
+            }
+            Rebalance::Revoke(_) => {}
+            Rebalance::Error(error) => events::broker_failed(&error.to_string(), "the group could not be balanced"),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let Err(error) = result else { return };
+        events::commit_failed(&BrokerError::from(error).to_string());
+        let mut shared = lock(&self.shared);
+        for element in offsets.elements() {
+            let partition = Partition { topic: element.topic().to_owned(), number: element.partition() };
+            if let (Offset::Offset(next), true) = (element.offset(), shared.assigned.contains(&partition)) {
+                let known = shared.waiting.entry(partition).or_insert(next);
+                *known = next.max(*known);
+            }
+        }
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+    let elements = list.elements();
+    elements.iter().map(|one| Partition { topic: one.topic().to_owned(), number: one.partition() }).collect()
+}
+
+fn list_of(positions: &HashMap<Partition, i64>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for (partition, next) in positions {
+        // An offset is never negative here, which is all that is refused.
+        let _ = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*next));
+    }
+    list
+}
+
+fn list_of_partitions<'p>(partitions: impl IntoIterator<Item = &'p Partition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.number);
+    }
+    list
+}
+
+struct Thread {
+    consumer: BaseConsumer<Member>,
+    shared: Arc<Mutex<Shared>>,
+    control: mpsc::UnboundedSender<Control>,
+    send: mpsc::Sender<Polled>,
+    batch: usize,
+    /// All partitions are paused, because nobody takes what was read.
+    stuck: bool,
+}
+
+impl Thread {
+    fn run(mut self, orders: &Receiver<Order>) {
+        let mut read: Option<(Polled, Instant)> = None;
+        let mut committed = Instant::now();
+        loop {
+            if self.obey(orders) {
+                break;
+            }
+            if committed.elapsed() >= OFTEN {
+                self.commit(CommitMode::Async);
+                committed = Instant::now();
+            }
+            match read.take() {
+                None => read = self.read().map(|polled| (polled, Instant::now())),
+                Some((polled, since)) => match self.send.try_send(polled) {
+                    Ok(()) => self.unstick(),
+                    Err(mpsc::error::TrySendError::Closed(_)) => break,
+                    Err(mpsc::error::TrySendError::Full(polled)) => {
+                        if self.stuck || since.elapsed() >= STUCK {
+                            self.stick();
+                            // Paused, it gives no messages; but the group sees that we are alive.
+                            self.poll(POLL);
+                        } else if let Ok(order) = orders.recv_timeout(SOON) {
+                            self.apply(order);
+                        }
+                        read = Some((polled, since));
+                    }
+                },
+            }
+        }
+        self.commit(CommitMode::Sync);
+    }
+
+    /// Carries out what was ordered; is it the end?
+    fn obey(&self, orders: &Receiver<Order>) -> bool {
+        loop {
+            match orders.try_recv() {
+                Ok(order) => self.apply(order),
+                Err(std::sync::mpsc::TryRecvError::Empty) => return false,
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn apply(&self, order: Order) {
+        let mut shared = lock(&self.shared);
+        let (partition, outcome) = match order {
+            Order::Commit(partition, next) => {
+                if shared.assigned.contains(&partition) {
+                    shared.waiting.insert(partition, next);
+                }
+                return;
+            }
+            Order::Pause(partition) => {
+                if !shared.assigned.contains(&partition) || !shared.paused.insert(partition.clone()) {
+                    return;
+                }
+                let outcome = self.consumer.pause(&list_of_partitions([&partition]));
+                (partition, outcome)
+            }
+            Order::Resume(partition) => {
+                if !shared.paused.remove(&partition) || self.stuck {
+                    return;
+                }
+                let outcome = self.consumer.resume(&list_of_partitions([&partition]));
+                (partition, outcome)
+            }
+        };
+        drop(shared);
+        if let Err(error) = outcome {
+            events::broker_failed(&error.to_string(), &partition.to_string());
+        }
+    }
+
+    fn commit(&self, mode: CommitMode) {
+        let positions = std::mem::take(&mut lock(&self.shared).waiting);
+        if positions.is_empty() {
+            return;
+        }
+        if let Err(error) = self.consumer.commit(&list_of(&positions), mode) {
+            events::commit_failed(&BrokerError::from(error).to_string());
+            let mut shared = lock(&self.shared);
+            for (partition, next) in positions {
+                if shared.assigned.contains(&partition) {
+                    shared.waiting.entry(partition).or_insert(next);
+                }
+            }
+        }
+    }
+
+    /// What there is, without waiting for more than the first.
+    fn read(&self) -> Option<Polled> {
+        let mut messages = vec![self.poll(POLL)?];
+        while messages.len() < self.batch {
+            match self.poll(Duration::ZERO) {
+                Some(message) => messages.push(message),
+                None => break,
+            }
+        }
+        // Assignments change only inside of a poll. Those of partitions that were taken away meanwhile are stale.
+        let shared = lock(&self.shared);
+        messages.retain(|message| shared.assigned.contains(&message.position.partition));
+        (!messages.is_empty()).then_some(Polled { epoch: shared.epoch, messages })
+    }
+
+    fn poll(&self, patience: Duration) -> Option<Message> {
+        match self.consumer.poll(patience)? {
+            Ok(message) => Some(Message::of(&message)),
+            Err(error) => {
+                let error = BrokerError::from(error);
+                if !error.is_unknown_topic() {
+                    events::broker_failed(&error.to_string(), "while reading");
+                }
+                // Whether it is worth going on is not ours to say.
+                let _ = self.control.send(Control::Failed(error));
+                None
+            }
+        }
+    }
+
+    fn stick(&mut self) {
+        let shared = lock(&self.shared);
+        // Also those that came meanwhile.
+        let others: Vec<_> = shared.assigned.difference(&shared.paused).collect();
+        if let Err(error) = self.consumer.pause(&list_of_partitions(others)) {
+            events::broker_failed(&error.to_string(), "pausing");
+        }
+        drop(shared);
+        self.stuck = true;
+    }
+
+    fn unstick(&mut self) {
+        if std::mem::take(&mut self.stuck) {
+            let shared = lock(&self.shared);
+            let others: Vec<_> = shared.assigned.difference(&shared.paused).collect();
+            if let Err(error) = self.consumer.resume(&list_of_partitions(others)) {
+                events::broker_failed(&error.to_string(), "resuming");
+            }
+        }
+    }
+}

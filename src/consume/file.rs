@@ -1,0 +1,241 @@
+//! A message that names a file: an import of it, and waiting for how that ends.
+//!
+//! The import is made under the job's id, so whoever gets the message again (this process after a crash, another one
+//! after a rebalance) finds the same import and waits for it. The rows are brought in by the workers of bulk files, in
+//! whichever process; nothing of an import is lost or done twice when the one that asked for it goes away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::{self, POINTS};
+use super::desk::{Desk, Ended, Stop, stopped};
+use super::letters::Lists;
+use super::patience::Verdict;
+use super::request::{Planned, Refusal, Stage, Task, harmless};
+use crate::backend::BackendError;
+use crate::backend::imports::{ImportView, ImportsError};
+use crate::backend::nodes::{FileOf, enqueue};
+use crate::model::messages::TransferStatus;
+use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, RowCounts};
+use crate::observe::kafka as events;
+use crate::store::imports::{self, BatchPage};
+use crate::store::messages::{self, Claim, JobEnd};
+use crate::store::objects::ObjectUrl;
+use crate::store::sql::{Session, SqlError};
+use crate::store::{StoreError, imports::FailedRow};
+
+/// How often it is asked how far an import is, if nobody says that there is news.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Why a file was not brought in.
+enum Trouble {
+    /// It was told to let go.
+    Stopped,
+    /// It never will be.
+    Refused(String, String),
+    /// The store is away.
+    Away(StoreError),
+    /// Somebody else has done it.
+    Duplicate(String),
+}
+
+impl From<ImportsError> for Trouble {
+    fn from(error: ImportsError) -> Self {
+        match error {
+            ImportsError::Backend(BackendError::Store(error)) => match super::patience::verdict(&error) {
+                Verdict::Never => Self::Refused("refused".to_owned(), error.to_string()),
+                // A collision is over as soon as it is tried again.
+                Verdict::Away | Verdict::Again => Self::Away(error),
+            },
+            ImportsError::Refused(refused) => Self::Refused("file_refused".to_owned(), refused.to_string()),
+        }
+    }
+}
+
+/// Imports the file of a message; `false`: it was told to stop before.
+pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bool {
+    let mut outage = 0;
+    loop {
+        let error = match import(desk, planned, stop).await {
+            Ok(ended) => {
+                desk.tell(vec![ended]).await;
+                return true;
+            }
+            Err(Trouble::Stopped) => return false,
+            Err(Trouble::Duplicate(id)) => {
+                desk.tell(vec![Ended::duplicate(planned, id)]).await;
+                return true;
+            }
+            Err(Trouble::Refused(code, message)) => {
+                let (domain, group) = planned.names();
+                let (domain, group) = (domain.map(str::to_owned), group.map(str::to_owned));
+                let refusal = Refusal { stage: Stage::Work, code, message: harmless(&message), domain, group };
+                return desk.bury(planned, refusal, 1, stop).await;
+            }
+            Err(Trouble::Away(error)) => error,
+        };
+        outage += 1;
+        if !desk.sit_out(outage, &error, stop).await {
+            return false;
+        }
+    }
+}
+
+async fn import(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<Ended, Trouble> {
+    let begun = Instant::now();
+    let (job, import) = begin(desk, planned, stop).await?;
+    let view = wait(desk, planned, &job, import, stop).await?;
+    let rows = view.rows.unwrap_or_default();
+    events::file_rate(rows.total(), begun.elapsed());
+    let failed = failures(desk, view.import.number).await.map_err(Trouble::Away)?;
+    end(desk, planned, job, import, (&view, rows), failed, stop).await
+}
+
+/// Begins the job and makes its import in one transaction, or finds both.
+async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(String, ImportId), Trouble> {
+    let Task::File { path, .. } = &planned.task else { return Err(Trouble::Stopped) };
+    let place = |error: &dyn std::fmt::Display| Trouble::Refused("file_refused".to_owned(), error.to_string());
+    let url = ObjectUrl::parse(path).map_err(|error| place(&error))?;
+    desk.sources.check(&url).map_err(|error| place(&error))?;
+    let piece_rows = desk.imports.piece_rows();
+    let begun = desk.write(POINTS, stop, || {
+        let (one, terms) = (Arc::clone(planned), desk.terms());
+        move |session: &Session<'_>| {
+            let Task::File { domain, group, path } = &one.task else { return Ok(Begun::Done(String::new())) };
+            if let Some(refusal) = batch::known(session, &terms, domain, group.as_deref())? {
+                return Ok(Begun::Refused(refusal));
+            }
+            let job = batch::new_job(&one, None);
+            let claim = messages::claim(session, std::slice::from_ref(&job), terms.window, terms.now)?;
+            let job = match claim.into_iter().next() {
+                Some(Claim::Done(id)) => return Ok(Begun::Done(id)),
+                Some(Claim::Begun(id)) => id,
+                Some(Claim::New) | None => job.id,
+            };
+            let options = NodesOptions { domain: domain.clone(), group: group.clone(), refs: false };
+            let file = FileOf {
+                request: batch::asked(&one, &job, Some(format!("message {job}"))),
+                format: ImportFormat::Nodes,
+                options: serde_json::to_string(&options).map_err(|error| SqlError::Refused(error.to_string()))?,
+                url: path.clone(),
+                piece_rows,
+            };
+            let import = enqueue(session, &file, terms.now)?.import;
+            Ok(Begun::Ours(job, import))
+        }
+    });
+    match begun.await.map_err(gone)? {
+        Begun::Ours(job, import) => {
+            desk.imports.wake_bulk();
+            Ok((job, import))
+        }
+        Begun::Refused(refusal) => Err(Trouble::Refused(refusal.code, refusal.message)),
+        Begun::Done(id) => Err(Trouble::Duplicate(id)),
+    }
+}
+
+/// How a job begins.
+enum Begun {
+    Ours(String, ImportId),
+    Refused(Refusal),
+    Done(String),
+}
+
+fn gone((verdict, reason): (Verdict, String)) -> Trouble {
+    match verdict {
+        Verdict::Away => Trouble::Stopped,
+        Verdict::Again | Verdict::Never => Trouble::Refused("refused".to_owned(), reason),
+    }
+}
+
+async fn wait(desk: &Desk, planned: &Planned, job: &str, import: ImportId, stop: &Stop) -> Result<ImportView, Trouble> {
+    let mut news = desk.imports.news();
+    let mut told = Instant::now();
+    loop {
+        let view = desk.imports.get(import).await?;
+        if view.import.status.is_final() {
+            return Ok(view);
+        }
+        if desk.settings.progress.is_some_and(|often| told.elapsed() >= often) {
+            told = Instant::now();
+            progress(desk, planned, job, import, view.rows.unwrap_or_default()).await;
+        }
+        tokio::select! {
+            () = stopped(stop) => return Err(Trouble::Stopped),
+            () = tokio::time::sleep(LOOK) => {}
+            Ok(()) = news.changed() => {
+                // News come often while rows are coming in.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+/// Progress may be lost or come twice; the end may not.
+async fn progress(desk: &Desk, planned: &Planned, job: &str, import: ImportId, rows: RowCounts) {
+    let end =
+        JobEnd { status: TransferStatus::Processing, total: rows.total(), processed: rows.processed(), reason: None };
+    let letter = desk.post.status(planned, job, &end, Lists { import: Some(import.to_string()), ..Lists::default() });
+    let outgoing = super::outbox::outgoing(&letter);
+    if let Err(error) = desk.producer.send(&outgoing).await {
+        events::produce_failed("progress", &outgoing.topic, &error.to_string());
+    }
+}
+
+/// Rows that are not in, as many as are told.
+async fn failures(desk: &Desk, import: imports::Number) -> Result<Vec<FailedRow>, StoreError> {
+    let cap = u32::try_from(desk.post.cap()).unwrap_or(u32::MAX);
+    let read = desk.store.read(move |session| {
+        let page = BatchPage { status: None, after: 0, limit: 1 };
+        match imports::batches(session, import, page)?.first() {
+            Some(batch) if cap > 0 => imports::failed_rows(session, batch.number, 0, cap),
+            _ => Ok(Vec::new()),
+        }
+    });
+    read.await
+}
+
+/// Ends the job as the import has ended, and says so.
+async fn end(
+    desk: &Desk,
+    planned: &Arc<Planned>,
+    job: String,
+    import: ImportId,
+    (view, rows): (&ImportView, RowCounts),
+    failed: Vec<FailedRow>,
+    stop: &Stop,
+) -> Result<Ended, Trouble> {
+    let complete = view.import.status == ImportStatus::Completed;
+    let reason = view.import.reason.clone().unwrap_or_else(|| match view.import.status {
+        ImportStatus::Cancelled => "somebody cancelled the import".to_owned(),
+        _ => format!("{} of {} rows are not in", rows.failed, rows.total()),
+    });
+    if !complete && rows.processed() == 0 {
+        // Nothing of it is in: the file is not there, is no file of nodes, or has no good row.
+        return Err(Trouble::Refused("file_failed".to_owned(), reason));
+    }
+    let ids: Vec<String> =
+        failed.iter().map(|row| row.external_id.clone().unwrap_or_else(|| format!("line {}", row.line))).collect();
+    let end = JobEnd {
+        status: if complete { TransferStatus::Completed } else { TransferStatus::Failed },
+        total: rows.total(),
+        processed: rows.processed(),
+        reason: (!complete).then(|| harmless(&reason)),
+    };
+    let lists = Lists { failed: ids, import: Some(import.to_string()), success: Vec::new() };
+    let letter = desk.post.status(planned, &job, &end, lists);
+    let ours = desk.write(POINTS, stop, || {
+        let (id, end, letter, terms) = (job.clone(), end.clone(), letter.clone(), desk.terms());
+        move |session: &Session<'_>| -> Result<Option<(messages::Letter, i64)>, SqlError> {
+            if !messages::finish(session, &id, &end, terms.now)? {
+                return Ok(None);
+            }
+            messages::put(session, std::slice::from_ref(&letter), &terms.owner, terms.now)?;
+            Ok(Some((letter, terms.now)))
+        }
+    });
+    match ours.await.map_err(gone)? {
+        Some((letter, claimed)) => Ok(Ended::new(planned, job, end, None, vec![letter], claimed)),
+        None => Err(Trouble::Duplicate(job)),
+    }
+}

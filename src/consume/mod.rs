@@ -1,0 +1,251 @@
+//! Events: messages become jobs, and how they end is told.
+//!
+//! ```text
+//! poll (a thread that never waits for work)
+//!   → read what the message asks for (request)
+//!   → its partition's lane: in order, one piece of work at a time (lanes)
+//!   → the work: many small messages in one transaction (batch), or a file's import (file)
+//!       in the same transaction: the job's end, its status message, its dead letter (letters → the outbox)
+//!   → commit the offset behind what is done
+//!   → publish the outbox (outbox)
+//! ```
+//!
+//! An offset is committed only when everything before it is in the store: done, or as a dead letter in the outbox.
+
+mod batch;
+mod desk;
+mod file;
+mod lanes;
+mod letters;
+mod outbox;
+mod patience;
+mod request;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::backend::imports::Imports;
+use crate::broker::{BrokerError, Consumer, Control, Partition, Polled, Producer, Reader, Subscription};
+use crate::config::KafkaSettings;
+use crate::observe::kafka as events;
+use crate::store::Store;
+use crate::store::objects::Sources;
+use desk::{Desk, now};
+use lanes::{Lanes, Piece};
+use letters::Post;
+use outbox::Outbox;
+use request::{Speaks, plan};
+
+pub use letters::{JOB_ID, context};
+pub use request::{REPLAY_OF, REPLAYS};
+
+/// How long work may take to let go of partitions that are taken away, and at the end.
+const LETTING_GO: Duration = Duration::from_secs(8);
+
+/// Bytes of messages that are held at most.
+const HELD_BYTES: usize = 64 << 20;
+
+/// A consumer that has joined its group.
+#[derive(Debug)]
+pub struct Consume {
+    desk: Arc<Desk>,
+    consumer: Consumer,
+    controls: mpsc::UnboundedReceiver<Control>,
+    polled: mpsc::Receiver<Polled>,
+    speaks: regex::Regex,
+    publishing: JoinHandle<()>,
+    hurry: watch::Sender<bool>,
+    ready: Ready,
+}
+
+/// Has the consumer got its partitions? Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Ready(Arc<AtomicBool>);
+
+impl Ready {
+    /// It has, if only none.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Consume {
+    /// Joins the group. `imports` is where files go, on the same store; `sources` says which files may be read.
+    pub fn join(
+        settings: &KafkaSettings,
+        store: Arc<Store>,
+        imports: Imports,
+        sources: Sources,
+    ) -> Result<Self, BrokerError> {
+        let producer = Producer::new(&settings.connection, Outbox::patience(settings.lease))?;
+        let (send, letters) = mpsc::channel(settings.in_flight.max(1));
+        let (hurry, hurried) = watch::channel(false);
+        let owner = Uuid::now_v7().to_string();
+        let outbox = Outbox {
+            store: Arc::clone(&store),
+            connection: settings.connection.clone(),
+            reader: Reader::new(&settings.connection),
+            owner: owner.clone(),
+            lease: settings.lease,
+            keep: settings.keep,
+        };
+        let subscription = Subscription {
+            group: settings.group.clone(),
+            topics: vec![settings.topics.clone(), settings.catalogue_topics.clone()],
+            instance: settings.instance.clone(),
+            batch: settings.batch,
+            letting_go: LETTING_GO + Duration::from_secs(2),
+        };
+        let pattern = format!("^(?:{})$", settings.catalogue_topics);
+        let speaks = regex::Regex::new(&pattern).map_err(|error| BrokerError::pattern(&error))?;
+        let (consumer, controls, polled) = Consumer::join(&settings.connection, subscription)?;
+        let desk = Desk {
+            store,
+            imports,
+            sources,
+            settings: settings.clone(),
+            producer: producer.clone(),
+            post: Post::new(settings),
+            owner,
+            lease: i64::try_from(settings.lease.as_millis()).unwrap_or(i64::MAX),
+            letters: send,
+        };
+        let publishing = tokio::spawn(outbox.publish(producer, letters, hurried));
+        events::consumer_started(&settings.group, &format!("{} {}", settings.topics, settings.catalogue_topics));
+        let ready = Ready::default();
+        Ok(Self { desk: Arc::new(desk), consumer, controls, polled, speaks, publishing, hurry, ready })
+    }
+
+    /// Tells whether it has joined.
+    pub fn ready(&self) -> Ready {
+        self.ready.clone()
+    }
+
+    /// Consumes until `stop` becomes true; then finishes what is in work, commits it, and leaves the group.
+    pub async fn run(mut self, stop: watch::Receiver<bool>) -> Result<(), BrokerError> {
+        let mut lanes = Lanes::default();
+        let mut works: FuturesUnordered<JoinHandle<Worked>> = FuturesUnordered::new();
+        let settings = self.desk.settings.clone();
+        let mut failed = None;
+        loop {
+            for piece in lanes.begin(settings.batch) {
+                works.push(tokio::spawn(work(Arc::clone(&self.desk), piece)));
+            }
+            for (partition, pause) in lanes.to_pause((settings.in_flight / 2).max(1)) {
+                if pause { self.consumer.pause(partition) } else { self.consumer.resume(partition) }
+            }
+            let (held, bytes) = lanes.held();
+            events::in_flight(held);
+            tokio::select! {
+                biased;
+                () = desk::stopped(&stop) => break,
+                Some(control) = self.controls.recv() => match control {
+                    Control::Assigned { epoch, partitions } => {
+                        lanes.open(partitions, epoch);
+                        self.ready.0.store(true, Ordering::Relaxed);
+                    }
+                    Control::Revoked { partitions, lost, done } => {
+                        if !lost {
+                            self.let_go(&mut lanes, &mut works, &partitions).await;
+                        }
+                        let positions = partitions.into_iter().filter_map(|partition| {
+                            let next = lanes.close(&partition)?;
+                            Some((partition, next))
+                        });
+                        // A consumer that does not wait any more commits what it was told before.
+                        let _ = done.send(positions.collect());
+                    }
+                    Control::Failed(error) if error.is_hopeless() => {
+                        failed = Some(error);
+                        break;
+                    }
+                    Control::Failed(_) => {}
+                },
+                Some(worked) = works.next() => self.commit(&mut lanes, worked),
+                polled = self.polled.recv(), if held < settings.in_flight && bytes < HELD_BYTES => {
+                    let Some(Polled { epoch, messages }) = polled else { break };
+                    events::consumed(messages.len());
+                    let now = now();
+                    for message in messages {
+                        let catalogue = self.speaks.is_match(&message.position.partition.topic);
+                        lanes.take(plan(message, if catalogue { Speaks::Catalogue } else { Speaks::Nodes }, now), epoch);
+                    }
+                }
+            }
+        }
+        events::consumer_stopping();
+        let all = lanes.partitions();
+        self.let_go(&mut lanes, &mut works, &all).await;
+        self.leave().await;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Waits, not for ever, until nobody works on these partitions.
+    async fn let_go(
+        &self,
+        lanes: &mut Lanes,
+        works: &mut FuturesUnordered<JoinHandle<Worked>>,
+        partitions: &[Partition],
+    ) {
+        lanes.let_go(partitions);
+        let deadline = Instant::now() + LETTING_GO;
+        while lanes.busy(partitions) {
+            match timeout_at(deadline, works.next()).await {
+                Ok(Some(worked)) => self.commit(lanes, worked),
+                // Whatever comes of it then is not committed: it is found done when its messages come again.
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+
+    fn commit(&self, lanes: &mut Lanes, worked: Result<Worked, tokio::task::JoinError>) {
+        // Work does not panic; if it did, its lane would stand still and its messages come again with the next start.
+        let Ok(Worked { partition, epoch, done }) = worked else { return };
+        if let Some(next) = lanes.finish(&partition, epoch, done) {
+            self.consumer.commit(partition, next);
+        }
+    }
+
+    async fn leave(self) {
+        let Self { desk, consumer, controls, polled, publishing, hurry, .. } = self;
+        drop((controls, polled));
+        let producer = desk.producer.clone();
+        // The last of those who write letters: from now on the outbox gets no more.
+        drop(desk);
+        let left = tokio::task::spawn_blocking(move || consumer.leave());
+        let mut publishing = publishing;
+        if tokio::time::timeout(LETTING_GO, &mut publishing).await.is_err() {
+            hurry.send_replace(true);
+            // What is not published is in the store, and another process will.
+            let _ = tokio::time::timeout(Duration::from_secs(1), publishing).await;
+        }
+        producer.finish(Duration::from_secs(1)).await;
+        // A thread that panicked leaves the group by its silence.
+        let _ = left.await;
+    }
+}
+
+/// A piece of work as it ended.
+#[derive(Debug)]
+struct Worked {
+    partition: Partition,
+    epoch: u64,
+    /// Messages from its first on.
+    done: usize,
+}
+
+async fn work(desk: Arc<Desk>, piece: Piece) -> Worked {
+    let Piece { partition, epoch, messages, stop } = piece;
+    let done = match messages.first() {
+        Some(first) if !batch::is_small(first) => usize::from(file::work(&desk, first, &stop).await),
+        _ => batch::work(&desk, messages, &stop).await,
+    };
+    Worked { partition, epoch, done }
+}

@@ -1,0 +1,241 @@
+//! `/dead-letters`: messages that could not be worked on, with buttons to replay or discard them.
+
+use askama::Template;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use http::{StatusCode, Uri};
+use jiff::Timestamp;
+
+use super::filters;
+use super::frame::{Frame, Place, html, query};
+use super::guard::Submitted;
+use super::paging::Asked;
+use super::session::Visit;
+use super::shown::{Badge, moment};
+use crate::backend::dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Order, Outcome, Selection};
+use crate::server::answer::Refusal;
+use crate::server::app::Shared;
+use crate::store::messages::Settled;
+
+/// Letters on the page.
+const SHOWN: usize = 200;
+
+/// Letters that one click deals with.
+const MOST: usize = 1000;
+
+/// Characters of a value that are shown.
+const LONGEST: usize = 20_000;
+
+/// A letter as the pages show it.
+#[derive(Debug)]
+struct Shown {
+    id: String,
+    badge: Badge,
+    open: bool,
+    at: Option<Timestamp>,
+    from: String,
+    replays: u32,
+    reason: String,
+}
+
+impl Shown {
+    fn of(letter: &DeadLetter) -> Self {
+        let part = |name| letter.context(name).unwrap_or("?");
+        let (word, class) = match letter.settled {
+            None => ("open", "bad"),
+            Some(Settled::Replayed) => ("replayed", "good"),
+            Some(Settled::Discarded) => ("discarded", "muted"),
+        };
+        Self {
+            id: letter.id.clone(),
+            badge: Badge { word, class },
+            open: letter.settled.is_none(),
+            at: letter.at().map(moment),
+            from: format!("{}/{}/{}", part("topic"), part("partition"), part("offset")),
+            replays: letter.replays(),
+            reason: letter.reason(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "deadletters.html")]
+struct ListPage {
+    frame: Frame,
+    form_token: String,
+    notice: Option<String>,
+    /// None = no brokers are configured.
+    topic: Option<String>,
+    reason: String,
+    all: bool,
+    count: usize,
+    letters: Vec<Shown>,
+}
+
+/// `GET /dead-letters`.
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Extension(visit): Extension<Visit>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let asked = Asked::of(&uri);
+    let (reason, all) = (asked.text("reason").to_owned(), asked.text("all") == "1");
+    let mut page = ListPage {
+        frame: Frame::new(&visit, Place::DeadLetters, "Dead letters"),
+        form_token: visit.form_token.clone(),
+        notice: Some(asked.text("done").to_owned()).filter(|done| !done.is_empty()).map(|done| said(&done)),
+        topic: None,
+        all,
+        count: 0,
+        letters: Vec::new(),
+        reason,
+    };
+    if let Some(dead_letters) = &shared.dead_letters {
+        let selection = Selection { all, reason: pattern(&page.reason)?, ..Selection::default() };
+        let (letters, count) =
+            dead_letters.list(&selection, SHOWN, Order::NewestFirst).await.map_err(|error| failed(&error))?;
+        page.topic = Some(dead_letters.topic().to_owned());
+        page.letters = letters.iter().map(Shown::of).collect();
+        page.count = count;
+    }
+    Ok(html(&page))
+}
+
+/// `replayed-3-0`: what was done, to how many, and how many could not be.
+fn said(done: &str) -> String {
+    let mut parts = done.split('-');
+    let word = if parts.next() == Some("replayed") { "sent to their topics again" } else { "given up" };
+    let mut number = || parts.next().and_then(|part| part.parse::<usize>().ok()).unwrap_or(0);
+    let (well, badly) = (number(), number());
+    if badly > 0 { format!("{well} {word}, {badly} could not be.") } else { format!("{well} {word}.") }
+}
+
+#[derive(Template)]
+#[template(path = "deadletter.html")]
+struct OnePage {
+    frame: Frame,
+    form_token: String,
+    letter: Shown,
+    key: String,
+    headers: Vec<(String, String)>,
+    value: String,
+    cut: bool,
+}
+
+/// `GET /dead-letters/{id}`.
+pub(super) async fn one(
+    State(shared): State<Shared>,
+    Extension(visit): Extension<Visit>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let letter = found(&shared, id).await?.1;
+    let text = |bytes: Option<&[u8]>| bytes.map_or_else(|| "–".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
+    let headers = letter.message.headers.iter().map(|(name, value)| (name.clone(), text(value.as_deref())));
+    let value = text(letter.message.value.as_deref());
+    Ok(html(&OnePage {
+        frame: Frame::new(&visit, Place::DeadLetters, "Dead letter"),
+        form_token: visit.form_token.clone(),
+        letter: Shown::of(&letter),
+        key: text(letter.message.key.as_deref()),
+        headers: headers.collect(),
+        cut: value.chars().nth(LONGEST).is_some(),
+        value: value.chars().take(LONGEST).collect(),
+    }))
+}
+
+/// `POST /dead-letters/replay`: all that the filter selects.
+pub(super) async fn replay(state: State<Shared>, form: Extension<Submitted>) -> Result<Response, Refusal> {
+    many(state, form, Settled::Replayed).await
+}
+
+/// `POST /dead-letters/discard`: likewise.
+pub(super) async fn discard(state: State<Shared>, form: Extension<Submitted>) -> Result<Response, Refusal> {
+    many(state, form, Settled::Discarded).await
+}
+
+/// `POST /dead-letters/{id}/replay`.
+pub(super) async fn replay_one(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let (dead_letters, letter) = found(&shared, id).await?;
+    settle(&dead_letters, &[letter], Settled::Replayed, "").await
+}
+
+/// `POST /dead-letters/{id}/discard`.
+pub(super) async fn discard_one(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let (dead_letters, letter) = found(&shared, id).await?;
+    settle(&dead_letters, &[letter], Settled::Discarded, "").await
+}
+
+async fn many(
+    State(shared): State<Shared>,
+    Extension(form): Extension<Submitted>,
+    action: Settled,
+) -> Result<Response, Refusal> {
+    let dead_letters = shared.dead_letters.as_ref().ok_or_else(unknown)?;
+    let reason = form.field("reason").unwrap_or_default();
+    let selection =
+        Selection { reason: pattern(reason)?, until: Some(Timestamp::now().as_millisecond()), ..Selection::default() };
+    let listed = dead_letters.list(&selection, MOST, Order::OldestFirst).await;
+    let (letters, _) = listed.map_err(|error| failed(&error))?;
+    settle(dead_letters, &letters, action, reason).await
+}
+
+async fn settle(
+    dead_letters: &DeadLetters,
+    letters: &[DeadLetter],
+    action: Settled,
+    reason: &str,
+) -> Result<Response, Refusal> {
+    // Whoever looks at an old page may come too late.
+    let open: Vec<DeadLetter> = letters.iter().filter(|letter| letter.settled.is_none()).cloned().collect();
+    let settled = match action {
+        Settled::Replayed => dead_letters.replay(&open).await,
+        Settled::Discarded => dead_letters.discard(&open).await,
+    };
+    let Outcome { done, failed: not } = settled.map_err(|error| failed(&error))?;
+    let done = format!("{}-{}-{}", action.as_str(), done.len(), not.len());
+    let pairs = [("done", done.as_str()), ("reason", reason)];
+    let pairs: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    Ok(Redirect::to(&format!("/dead-letters?{}", query(&pairs))).into_response())
+}
+
+async fn found(shared: &Shared, id: Result<Path<String>, PathRejection>) -> Result<(DeadLetters, DeadLetter), Refusal> {
+    let Path(id) = id.map_err(|_| unknown())?;
+    let dead_letters = shared.dead_letters.clone().ok_or_else(unknown)?;
+    let letter = dead_letters.one(&id).await.map_err(|error| failed(&error))?.ok_or_else(unknown)?;
+    Ok((dead_letters, letter))
+}
+
+fn pattern(text: &str) -> Result<Option<regex::Regex>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |_| Refusal::http(StatusCode::BAD_REQUEST, "The reason is not a regular expression.");
+    regex::Regex::new(text).map(Some).map_err(wrong)
+}
+
+fn failed(error: &DeadLettersError) -> Refusal {
+    Refusal::busy("The dead letters cannot be read at the moment", 5).because(error.to_string())
+}
+
+fn unknown() -> Refusal {
+    Refusal::http(StatusCode::NOT_FOUND, "There is no such dead letter; its topic may have forgotten it.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn what_was_done_is_said() {
+        assert_eq!(said("replayed-3-0"), "3 sent to their topics again.");
+        assert_eq!(said("discarded-1-2"), "1 given up, 2 could not be.");
+        assert_eq!(said("<script>"), "0 given up.");
+    }
+}

@@ -1,0 +1,245 @@
+//! What is to be published: written with what it tells, published by its owner, marked afterwards.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::store::sql::{Engine, Row, Session, SqlError, Value, values};
+
+/// What a letter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LetterKind {
+    /// Tells how a job ended.
+    Status,
+    /// A message that could not be worked on.
+    DeadLetter,
+}
+
+impl LetterKind {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::DeadLetter => "dead_letter",
+        }
+    }
+}
+
+/// A message to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The job it is about.
+    pub job: String,
+    /// What it is.
+    pub kind: LetterKind,
+    /// Where to.
+    pub topic: String,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// What it says.
+    pub value: Option<Vec<u8>>,
+    /// Headers in their order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// When it was sent; none = when it is published.
+    pub sent_at: Option<i64>,
+}
+
+/// Who publishes, and until when nobody else looks after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// A name that no other process has.
+    pub name: String,
+    /// When its claim lapses.
+    pub until: i64,
+}
+
+/// A letter that nobody is known to have published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The letter.
+    pub letter: Letter,
+    /// When it was written.
+    pub created_at: i64,
+}
+
+/// Where a letter is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Of which job.
+    pub job: String,
+    /// What it is.
+    pub kind: LetterKind,
+    /// The partition.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+}
+
+/// Writes letters, owned.
+pub fn put(session: &Session<'_>, letters: &[Letter], owner: &Owner, now: i64) -> Result<(), SqlError> {
+    let headers = letters.iter().map(|letter| pack(&letter.headers)).collect::<Result<Vec<_>, _>>()?;
+    let rows = letters.iter().zip(&headers).map(|(letter, headers)| {
+        vec![
+            (&letter.job).into(),
+            letter.kind.as_str().into(),
+            (&letter.topic).into(),
+            letter.key.as_deref().into(),
+            letter.value.as_deref().into(),
+            headers.into(),
+            letter.sent_at.into(),
+            (&owner.name).into(),
+            owner.until.into(),
+            now.into(),
+        ]
+    });
+    session.execute_many(
+        "INSERT INTO message_outbox (job_id, kind, topic, message_key, value, headers, sent_at, owner, owned_until, \
+         created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        rows,
+    )?;
+    Ok(())
+}
+
+/// They are in their topics.
+pub fn mark(session: &Session<'_>, published: &[Published], now: i64) -> Result<(), SqlError> {
+    let rows = published.iter().map(|one| {
+        vec![Value::from(&one.job), one.kind.as_str().into(), now.into(), one.partition.into(), one.offset.into()]
+    });
+    session.execute_many(
+        "UPDATE message_outbox SET published_at = ?3, partition = ?4, position = ?5 \
+         WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
+        rows,
+    )?;
+    Ok(())
+}
+
+/// The broker will never take it: it counts as dealt with and says why.
+pub fn refuse(session: &Session<'_>, job: &str, kind: LetterKind, reason: &str, now: i64) -> Result<(), SqlError> {
+    session.execute(
+        "UPDATE message_outbox SET published_at = ?3, refused = ?4 \
+         WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
+        values![job, kind.as_str(), now, reason],
+    )?;
+    Ok(())
+}
+
+/// Keeps what is ours for longer.
+pub fn renew(session: &Session<'_>, owner: &Owner) -> Result<u64, SqlError> {
+    session.execute(
+        "UPDATE message_outbox SET owned_until = ?2 WHERE owner = ?1 AND published_at IS NULL AND owned_until < ?2",
+        values![&owner.name, owner.until],
+    )
+}
+
+/// Gives a letter back, to be looked after by anybody from a time on: whether it was published is not known, and what is
+/// still on its way needs time to arrive.
+pub fn release(session: &Session<'_>, job: &str, kind: LetterKind, from: i64) -> Result<(), SqlError> {
+    session.execute(
+        "UPDATE message_outbox SET owner = '', owned_until = ?3 \
+         WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
+        values![job, kind.as_str(), from],
+    )?;
+    Ok(())
+}
+
+/// Keeps a letter for longer; `false`: it is not ours any more, or not to be published any more.
+pub fn keep(session: &Session<'_>, job: &str, kind: LetterKind, owner: &Owner) -> Result<bool, SqlError> {
+    let changed = session.execute(
+        "UPDATE message_outbox SET owned_until = ?4 \
+         WHERE job_id = ?1 AND kind = ?2 AND owner = ?3 AND published_at IS NULL",
+        values![job, kind.as_str(), &owner.name, owner.until],
+    )?;
+    Ok(changed > 0)
+}
+
+/// Is there a letter that nobody looks after? `own`: whose letters are in good hands whatever the clock says.
+pub fn any_open(session: &Session<'_>, own: &str, now: i64) -> Result<bool, SqlError> {
+    session.exists(
+        "SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 AND owner <> ?2 LIMIT 1",
+        values![now, own],
+    )
+}
+
+/// Takes letters that nobody looks after, the oldest first. They may be in their topics already.
+pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> Result<Vec<Open>, SqlError> {
+    let alone = if session.engine() == Engine::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let mut taken = session.query(
+        &format!(
+            "UPDATE message_outbox SET owner = ?1, owned_until = ?2 WHERE (job_id, kind) IN \
+             (SELECT job_id, kind FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 AND owner <> ?1 \
+              ORDER BY job_id, kind LIMIT ?4 {alone}) \
+             RETURNING CAST(job_id AS TEXT), kind, topic, message_key, value, headers, sent_at, created_at"
+        ),
+        values![&owner.name, owner.until, now, most],
+        read,
+    )?;
+    // Ids grow with time.
+    taken.sort_by(|a, b| (&a.letter.job, a.letter.kind).cmp(&(&b.letter.job, b.letter.kind)));
+    Ok(taken)
+}
+
+fn read(row: &Row<'_>) -> Result<Open, SqlError> {
+    let kind = match row.text(1)? {
+        "status" => LetterKind::Status,
+        "dead_letter" => LetterKind::DeadLetter,
+        other => return Err(SqlError::Unreadable(format!("`{other}` is no kind of letter"))),
+    };
+    Ok(Open {
+        letter: Letter {
+            job: row.get(0)?,
+            kind,
+            topic: row.get(2)?,
+            key: row.bytes_or_null(3)?.map(<[u8]>::to_vec),
+            value: row.bytes_or_null(4)?.map(<[u8]>::to_vec),
+            headers: unpack(row.text(5)?)?,
+            sent_at: row.get(6)?,
+        },
+        created_at: row.get(7)?,
+    })
+}
+
+/// Of each partition of a topic an offset that was written before a time, where one is known: whatever was published
+/// later stands behind it.
+pub fn known_positions(session: &Session<'_>, topic: &str, before: i64) -> Result<Vec<(i32, i64)>, SqlError> {
+    session.query(
+        "SELECT partition, max(position) FROM (SELECT partition, position FROM message_outbox \
+         WHERE topic = ?1 AND published_at < ?2 AND position IS NOT NULL ORDER BY job_id DESC LIMIT 2000) AS recent \
+         GROUP BY partition",
+        values![topic, before],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+type Headers = [(String, Option<Vec<u8>>)];
+
+fn pack(headers: &Headers) -> Result<String, SqlError> {
+    let pairs: Vec<(&str, Option<String>)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_ref().map(|value| BASE64_STANDARD.encode(value))))
+        .collect();
+    serde_json::to_string(&pairs).map_err(|error| SqlError::Refused(error.to_string()))
+}
+
+fn unpack(text: &str) -> Result<Vec<(String, Option<Vec<u8>>)>, SqlError> {
+    let unreadable = || SqlError::Unreadable("the headers of a letter".to_owned());
+    let pairs: Vec<(String, Option<String>)> = serde_json::from_str(text).map_err(|_| unreadable())?;
+    pairs
+        .into_iter()
+        .map(|(name, value)| match value {
+            None => Ok((name, None)),
+            Some(value) => Ok((name, Some(BASE64_STANDARD.decode(value).map_err(|_| unreadable())?))),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{pack, unpack};
+
+    #[test]
+    fn headers_come_back_as_they_were() {
+        let headers =
+            vec![("a".to_owned(), Some(vec![0, 255, b'"'])), ("a".to_owned(), None), (String::new(), Some(Vec::new()))];
+        assert_eq!(unpack(&pack(&headers).unwrap()).unwrap(), headers);
+        assert!(unpack("[[\"a\",\"!\"]]").is_err());
+    }
+}

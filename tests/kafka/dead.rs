@@ -1,0 +1,134 @@
+//! Dead letters: listed, shown, replayed, discarded; on the command line and in the dashboard.
+
+use serde_json::json;
+
+use crate::brokers;
+use crate::world::{NODES, World, header, raw, references};
+
+#[test]
+fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    world.set("KAFKA_UNKNOWN_GROUPS", "refuse");
+    world.topic(&world.users(), 1);
+    world.send(&world.users(), &[references("g", &["a"]).key("k"), raw("junk"), references("h", &["b"])]);
+    let consumer = world.consume();
+    world.wait_for(&world.dead_letters(), 3);
+
+    let listed = world.json(&["dlq", "list", "--json"]);
+    assert_eq!((listed["count"].as_u64(), listed["letters"].as_array().unwrap().len()), (Some(3), 3));
+    let unknown = world.json(&["dlq", "list", "--json", "--reason", "^unknown_group"]);
+    assert_eq!(unknown["count"], 2);
+    assert_eq!(world.json(&["dlq", "list", "--json", "--since", "2999-01-01"])["count"], 0);
+    assert_eq!(world.json(&["dlq", "list", "--json", "--since", "1h"])["count"], 3);
+    let id = listed["letters"].as_array().unwrap().iter().find(|one| one["value"] == "junk").unwrap()["id"].clone();
+    let shown = world.run(&["dlq", "show", id.as_str().unwrap()]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("junk") && shown.contains("malformed: it is not JSON"), "{shown}");
+
+    // Nothing is done in a dry run; what is discarded is listed no more.
+    assert_eq!(world.json(&["dlq", "replay", "--dry-run", "--json"])["count"], 3);
+    let discarded = world.json(&["dlq", "discard", "--reason", "^malformed", "--json"]);
+    assert_eq!(discarded["discarded"], json!([id]));
+    assert_eq!(world.json(&["dlq", "list", "--json"])["count"], 2);
+    assert_eq!(world.json(&["dlq", "list", "--all", "--json"])["count"], 3);
+
+    // The group is still unknown: the replay is a dead letter of its own that counts.
+    let replayed = world.json(&["dlq", "replay", "--reason", "group `h`", "--json"]);
+    assert_eq!(replayed["replayed"].as_array().unwrap().len(), 1, "{replayed}");
+    world.wait_for(&world.dead_letters(), 4);
+    let again = world.json(&["dlq", "list", "--reason", "group `h`", "--json"]);
+    assert_eq!((&again["count"], &again["letters"][0]["replays"]), (&json!(1), &json!(1)));
+
+    world.sql("INSERT INTO domains VALUES ('acme', now()) ON CONFLICT DO NOTHING");
+    world.sql(
+        "INSERT INTO matching_groups SELECT gen_random_uuid(), 'acme', name, now() FROM (VALUES ('g'), ('h')) AS t (name)",
+    );
+    let all = world.json(&["dlq", "replay", "--json"]);
+    assert_eq!(all["replayed"].as_array().unwrap().len(), 2, "{all}");
+    world.until(NODES, 2);
+    assert_eq!(world.json(&["dlq", "list", "--json"])["count"], 0);
+    let sent = world.read(&world.users());
+    let times: Vec<_> = sent.iter().filter_map(|one| header(one, "parser-replays")).collect();
+    assert_eq!(times.len(), 3);
+    assert!(times.contains(&"2".to_owned()), "{times:?}");
+    assert!(sent.iter().all(|one| header(one, "__connect.errors.topic").is_none()));
+    // Three refused, one of them again; then two that went well.
+    assert_eq!(world.ends(6).len(), 6);
+    assert_eq!(consumer.stop(), Some(0));
+}
+
+/// `parser serve --consume` on a free port.
+struct Served {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const TOKEN: &str = "a-token-that-is-long-enough-for-everybody";
+
+fn serve(world: &World) -> Served {
+    use std::io::BufRead as _;
+    let mut command = world.command(&["serve", "--consume", "--listen", "127.0.0.1:0"]);
+    let mut child = command.env("INTERNAL_TOKEN", TOKEN).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    Served { child, address }
+}
+
+#[tokio::test]
+async fn a_server_consumes_too_and_its_dashboard_deals_with_dead_letters() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.users(), 1);
+    world.send(&world.users(), &[references("g", &["a"]), raw("<script>"), raw("junk")]);
+    let mut served = serve(&world);
+    world.until(NODES, 1);
+    world.wait_for(&world.dead_letters(), 2);
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let post = |path: String, cookie: String, form: Vec<(String, String)>| {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = client.post(path).header("Cookie", cookie).body(body);
+        request.header("Content-Type", "application/x-www-form-urlencoded").send()
+    };
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let at = |path: &str| format!("{}{path}", served.address);
+    let entered = post(at("/login"), String::new(), vec![field("token", TOKEN)]).await.unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let get = |path: &str| client.get(at(path)).header("Cookie", &cookie).send();
+
+    let page = get("/dead-letters").await.unwrap().text().await.unwrap();
+    assert_eq!(page.matches("malformed: it is not JSON").count(), 2, "{page}");
+    let token = page.split("name=\"form_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let link = page.split("href=\"/dead-letters/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let one = get(&format!("/dead-letters/{link}")).await.unwrap().text().await.unwrap();
+    assert!(one.contains("__connect.errors.offset") && !one.contains("<script>\n"), "{one}");
+
+    // Without the form's token nothing is done.
+    let refused = post(at(&format!("/dead-letters/{link}/discard")), cookie.clone(), vec![]).await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let done = post(at(&format!("/dead-letters/{link}/discard")), cookie.clone(), vec![field("form_token", &token)]);
+    assert_eq!(done.await.unwrap().headers()["location"], "/dead-letters?done=discarded-1-0");
+    assert_eq!(get("/dead-letters/none-such").await.unwrap().status(), 404);
+    let replayed = vec![field("form_token", &token), field("reason", "^malformed")];
+    let replayed = post(at("/dead-letters/replay"), cookie.clone(), replayed).await.unwrap();
+    assert!(replayed.headers()["location"].to_str().unwrap().starts_with("/dead-letters?done=replayed-1-0"));
+    // It is refused again, as a letter of its own.
+    world.wait_for(&world.dead_letters(), 3);
+    let page = get("/dead-letters?all=1").await.unwrap().text().await.unwrap();
+    for badge in [">open<", ">replayed<", ">discarded<"] {
+        assert!(page.contains(badge), "{badge}: {page}");
+    }
+    let asked = std::process::Command::new("kill").arg(served.child.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,179 @@
+//! What messages become: nodes, records, statuses, dead letters; in order, each once.
+
+use rdkafka::message::{Headers as _, Message as _};
+use serde_json::json;
+
+use crate::brokers;
+use crate::world::{NODES, Sent, World, header, key, raw, references, value};
+
+#[test]
+fn every_kind_of_message_is_done_and_told_once() {
+    for broker in brokers::each() {
+        let Some(world) = World::new(&broker.address) else { return };
+        world.topic(&world.users(), 2);
+        world.topic(&world.catalogue(), 1);
+        let consumer = world.consume().joined();
+        let odd = Sent {
+            key: Some("odd".to_owned()),
+            headers: vec![("trace".to_owned(), Some(b"x\xff".to_vec())), ("empty".to_owned(), None)],
+            at: Some(1_700_000_000_000),
+            ..raw("{\"domainId\": \"x\"")
+        };
+        world.send(
+            &world.users(),
+            &[
+                references("g", &["a", "b", " a "]).key("acme-g"),
+                references("g", &["c", "", "d"]).key("acme-g"),
+                odd,
+                raw(r#"{"domainId":"acme","groupId":"g","referenceIds":[]}"#),
+            ],
+        );
+        let record = json!({ "kind": "series", "source_name": "s", "external_id": "1", "payload": { "title": "One" } });
+        let refused = json!({ "kind": "series", "source_name": "s", "external_id": "2", "payload": {} });
+        world.send(&world.catalogue(), &[raw(&record.to_string()), raw(&refused.to_string())]);
+
+        let ends = world.ends(4);
+        let mut told: Vec<_> = ends
+            .values()
+            .map(|end| {
+                let number = |name: &str| end[name].as_u64().unwrap();
+                let reason = end["reason"].as_str().unwrap_or_default().split(':').next().unwrap().to_owned();
+                format!("{} {}/{} {reason}", end["status"].as_str().unwrap(), number("processed"), number("total"))
+            })
+            .collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "COMPLETED 3/3 ",
+                "FAILED 0/0 malformed",
+                "FAILED 0/0 schema",
+                "FAILED 2/3 1 of the ids cannot be reference ids"
+            ]
+        );
+        let partly = ends.values().find(|end| end["processed"] == 2).unwrap();
+        assert_eq!((&partly["successList"], &partly["failedList"]), (&json!(["c", "d"]), &json!([""])));
+        assert_eq!((&partly["domainId"], &partly["groupId"]), (&json!("acme"), &json!("g")));
+        let keys: Vec<_> = world.read(&world.statuses()).iter().map(key).collect();
+        assert_eq!(keys.iter().filter(|key| key.as_deref() == Some("acme-g")).count(), 3, "{keys:?}");
+        assert_eq!(world.count(NODES), 4);
+        world.until("SELECT count(*) FROM series WHERE title = 'One'", 1);
+
+        let dead = world.wait_for(&world.dead_letters(), 3);
+        assert_eq!(dead.len(), 3);
+        let odd = dead.iter().find(|one| key(one).as_deref() == Some("odd")).unwrap();
+        assert_eq!(odd.payload(), Some(&b"{\"domainId\": \"x\""[..]));
+        assert_eq!(odd.timestamp().to_millis(), Some(1_700_000_000_000));
+        let first: Vec<_> = odd.headers().unwrap().iter().take(2).map(|one| (one.key, one.value)).collect();
+        assert_eq!(first, [("trace", Some(&b"x\xff"[..])), ("empty", None)]);
+        assert_eq!(header(odd, "__connect.errors.topic"), Some(world.users()));
+        assert_eq!(header(odd, "__connect.errors.stage").as_deref(), Some("VALUE_CONVERTER"));
+        assert_eq!(header(odd, "__connect.errors.exception.class.name").as_deref(), Some("malformed"));
+        for name in ["partition", "offset", "connector.name", "class.name", "exception.message"] {
+            assert!(header(odd, &format!("__connect.errors.{name}")).is_some(), "{name}");
+        }
+        assert!(ends.contains_key(&header(odd, "parser-job-id").unwrap()));
+        assert_eq!(consumer.stop(), Some(0));
+    }
+}
+
+#[test]
+fn the_same_message_again_changes_nothing_and_another_under_its_key_is_done() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.users(), 1);
+    let one = || references("g", &["a"]).key("acme-g");
+    let day = 86_400_000;
+    let at = |sent: Sent, at: i64| Sent { at: Some(1_700_000_000_000 + at), ..sent };
+    world.send(
+        &world.users(),
+        &[
+            at(one(), 0),
+            at(one(), 5000),
+            at(references("g", &["b"]).key("acme-g"), 6000),
+            // The same words a day later are meant.
+            at(one(), day),
+            at(one(), day + 1),
+            references("last", &["z"]),
+        ],
+    );
+    let consumer = world.consume();
+    world.until("SELECT count(*) FROM matching_groups WHERE name = 'last'", 1);
+    let ends = world.ends(4);
+    assert_eq!(ends.len(), 4);
+    assert_eq!(world.count(NODES), 3);
+    // All of it once more, from the beginning: another group has committed nothing.
+    assert_eq!(consumer.stop(), Some(0));
+    let again = world.consume_with(&[("KAFKA_GROUP", &format!("{}b", world.name))]);
+    world.send(&world.users(), &[references("end", &["y"])]);
+    world.until("SELECT count(*) FROM matching_groups WHERE name = 'end'", 1);
+    assert_eq!(world.ends(5).len(), 5);
+    drop(again);
+}
+
+#[test]
+fn messages_of_a_partition_are_done_in_their_order_and_poison_stops_none_of_them() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.catalogue(), 2);
+    let mut sent = Vec::new();
+    for version in 0..60 {
+        for id in 0..4 {
+            let record = json!({ "kind": "series", "source_name": "s", "external_id": id.to_string(),
+                "payload": { "title": format!("Title {id} version {version}") } });
+            sent.push(raw(&record.to_string()).to(id % 2));
+        }
+        // PostgreSQL refuses this one, and with it every transaction that it is in.
+        if version % 20 == 10 {
+            let poison = json!({ "kind": "series", "source_name": "s", "external_id": "p",
+                "payload": { "title": "A\u{0}B", "description": "C\u{0}" } });
+            sent.push(raw(&poison.to_string()).to(0));
+            sent.push(raw("no JSON").to(1));
+        }
+    }
+    world.send(&world.catalogue(), &sent);
+    let _consumer = world.consume();
+    world.until("SELECT count(*) FROM message_job WHERE status <> 'PROCESSING'", sent.len());
+    let titles = world.sql("SELECT title FROM series WHERE title LIKE 'Title%' ORDER BY title");
+    let titles: Vec<_> = titles.into_iter().map(|mut row| row.remove(0)).collect();
+    assert_eq!(titles, ["Title 0 version 59", "Title 1 version 59", "Title 2 version 59", "Title 3 version 59"]);
+    let dead = world.wait_for(&world.dead_letters(), 6);
+    assert_eq!(dead.len(), 6);
+    // Everything that went before is committed, poison included: a restart finds nothing to do.
+    let told = world.wait_for(&format!("{}-transfer-job-status-retrieval", world.catalogue()), sent.len());
+    assert_eq!(told.len(), sent.len());
+    assert_eq!(told.iter().filter(|one| value(one)["status"] == "FAILED").count(), 6);
+}
+
+#[test]
+fn a_topic_that_appears_later_is_found() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    let consumer = world.consume();
+    consumer.says("consuming");
+    let later = format!("{}later-users", world.name);
+    world.topic(&later, 1);
+    world.send(&later, &[references("g", &["a"])]);
+    world.until(NODES, 1);
+}
+
+#[test]
+fn many_small_messages_are_done_each_once() {
+    const MANY: usize = 20_000;
+    let Some(broker) = brokers::calfkit() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.users(), 4);
+    let sent: Vec<Sent> = (0..MANY)
+        .map(|number| {
+            let (a, b) = (format!("n{number}a"), format!("n{number}b"));
+            references(&format!("g{}", number % 7), &[&a, &b]).key(&format!("k{}", number % 50))
+        })
+        .collect();
+    world.send(&world.users(), &sent);
+    let consumer = world.consume();
+    world.until("SELECT count(*) FROM message_job", MANY);
+    assert_eq!(world.count(NODES), 2 * MANY);
+    world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", MANY);
+    assert_eq!(world.ends(MANY).len(), MANY);
+    assert_eq!(consumer.stop(), Some(0));
+}
