@@ -22,8 +22,8 @@ scenarios (default: all)
   reads      how long readers wait during an import
   staged     memory beside a very large staging table
   backend    these five
+  tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh; only when named)
   nodes      CSV.gz into nodes on PostgreSQL, beside psql and pgloader (only when named)
-  tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh)
   kafka      messages into PostgreSQL: rate on one and two processes, latency, memory, a file (needs `--features kafka`;
              not among all)
 
@@ -50,8 +50,8 @@ pub(crate) enum Scenario {
     Importer,
     Reads,
     Staged,
-    Nodes,
     Tables,
+    Nodes,
     Kafka,
 }
 
@@ -106,8 +106,8 @@ impl Options {
                 "importer" => options.scenarios.push(Scenario::Importer),
                 "reads" => options.scenarios.push(Scenario::Reads),
                 "staged" => options.scenarios.push(Scenario::Staged),
-                "nodes" => options.scenarios.push(Scenario::Nodes),
                 "tables" => options.scenarios.push(Scenario::Tables),
+                "nodes" => options.scenarios.push(Scenario::Nodes),
                 "kafka" => options.scenarios.push(Scenario::Kafka),
                 "--messages" => options.messages = value()?.parse()?,
                 "--memory-messages" => options.memory_messages = value()?.parse()?,
@@ -138,7 +138,6 @@ impl Options {
             use Scenario::{Contract, Embedded, Http, Limits, Startup};
             options.scenarios = vec![Embedded, Contract, Limits, Startup, Http];
             options.scenarios.extend(Scenario::BACKEND);
-            options.scenarios.push(Scenario::Tables);
         }
         Ok(options)
     }
