@@ -147,7 +147,7 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
             written.push(terms.post.dead(&one.message, &id, refusal, 1, terms.now));
         }
         letters.extend(written.iter().cloned());
-        ended.push(Ended::new(one, id, end, refusal, written, terms.now));
+        ended.push(Ended::new(one, id, end, refusal, written, terms.owner.clone()));
     }
     messages::put(session, &letters, &terms.owner, terms.now)?;
     Ok(ended)
@@ -316,7 +316,7 @@ pub(super) fn bury(
         terms.post.dead(&planned.message, &id, refusal, attempts, terms.now),
     ];
     messages::put(session, &letters, &terms.owner, terms.now)?;
-    Ok(Ended::new(planned, id, job.end, Some(refusal.clone()), letters, terms.now))
+    Ok(Ended::new(planned, id, job.end, Some(refusal.clone()), letters, terms.owner.clone()))
 }
 
 /// May it go into a transaction with others?

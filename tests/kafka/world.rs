@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use crate::cluster::{Database, database, sql};
 
 /// Nothing here takes longer, so whatever does hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) folder: TempDir,
