@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::BackendError;
@@ -19,7 +20,7 @@ use super::importer::{self, Processed};
 use super::schedule::Schedule;
 use crate::error::chain;
 use crate::model::RecordKind;
-use crate::observe::events;
+use crate::observe::{events, spans};
 use crate::store::jobs::{self, JobRow, RunCounts};
 use crate::store::sqlite::CrashPoints;
 use crate::store::staging::{self, Claim, Finish};
@@ -144,7 +145,9 @@ impl Jobs {
         let Begun { kind, owner, options } = begun;
         let mut counts = RunCounts::default();
         events::job_started(kind.as_str());
-        let done = self.work(kind, &owner, options, &mut counts, stop).await;
+        let span = spans::job(kind.as_str());
+        let done = self.work(kind, &owner, options, &mut counts, stop).instrument(span.clone()).await;
+        spans::failed(&span, done.is_err());
         let error = done.as_ref().err().map(|error| chain(error));
         events::job_ended(
             kind.as_str(),

@@ -70,7 +70,7 @@ pub enum Command {
     /// Look at staged records, queue refused ones again, throw some away.
     #[command(subcommand)]
     Staging(StagingCommand),
-    /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
+    /// Import large files from disk, S3 or HTTP: JSON lines into tables, CSV into nodes.
     #[command(after_help = super::import::HELP)]
     Import(ImportArgs),
     /// Consume import requests and catalogue records from Kafka, and tell how they went.

@@ -13,6 +13,7 @@ mod reader;
 mod registry;
 mod registry_kafka;
 mod settings;
+mod telemetry;
 
 pub use bulk::BulkSettings;
 pub use database::{DatabasePlace, DatabaseSettings};
@@ -27,3 +28,4 @@ pub use settings::{
     BackendApi, BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings,
     RateSettings, ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
 };
+pub use telemetry::TelemetrySettings;

@@ -10,8 +10,8 @@ use url::Url;
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
 use super::{
-    ConfigError, ImportSettings, JobSettings, KafkaSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, jobs,
-    kafka, objects,
+    ConfigError, ImportSettings, JobSettings, KafkaSettings, Layers, ObjectSettings, Origin, SETTINGS,
+    TelemetrySettings, imports, jobs, kafka, objects, telemetry,
 };
 
 /// All settings, parsed.
@@ -55,6 +55,8 @@ pub struct Settings {
     pub jobs: JobSettings,
     /// Events.
     pub kafka: KafkaSettings,
+    /// Traces.
+    pub telemetry: TelemetrySettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -267,14 +269,8 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        let tokens = self
-            .kodik
-            .token
-            .iter()
-            .chain(&self.server.token)
-            .chain(self.objects.secrets())
-            .chain(self.kafka.secrets())
-            .cloned();
+        let tokens = self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets());
+        let tokens = tokens.chain(self.kafka.secrets()).chain(self.telemetry.secrets()).cloned();
         tokens.chain(self.database.place.iter().flat_map(DatabasePlace::secrets)).collect()
     }
 }
@@ -415,6 +411,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         imports: imports::read(reader),
         jobs: jobs::read(reader),
         kafka: kafka::read(reader),
+        telemetry: telemetry::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

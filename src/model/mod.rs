@@ -9,6 +9,7 @@ pub mod messages;
 pub mod outcome;
 pub mod raw;
 pub mod record;
+pub mod schemas;
 pub mod title;
 
 pub use bulk::{DEFAULT_NODE_KIND, ImportFormat, LONGEST_NODE_KEY, NodesOptions, RowCounts};

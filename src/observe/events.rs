@@ -322,14 +322,72 @@ pub fn nodes_imported(rows: &crate::model::RowCounts) {
     debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
 }
 
+/// A transaction of rows of a file is in.
+pub fn rows_imported(rows: &crate::model::RowCounts) {
+    let crate::model::RowCounts { inserted, updated, unchanged, duplicates, failed } = *rows;
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_table_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "rows of a file imported");
+}
+
+/// A file of a table is at its end.
+pub fn table_file_finished(status: &'static str, rows: &crate::model::RowCounts) {
+    counter!("parser_table_files_total", "status" => status).increment(1);
+    info!(status, total = rows.total(), failed = rows.failed, "import of a file into a table finished");
+}
+
 /// A batch of nodes is tried again.
 pub fn node_batch_retried(batch: u64, reason: &str, wait: Duration) {
     counter!("parser_nodes_batches_retried_total").increment(1);
     warn!(batch, reason, wait_s = wait.as_secs_f64(), "writing a batch of nodes again");
 }
 
+/// A batch of nodes was copied to the server.
+pub fn nodes_copied(elapsed: Duration) {
+    histogram!("parser_nodes_copy_duration_seconds").record(elapsed.as_secs_f64());
+}
+
+/// A batch of nodes that was copied was merged into the tables.
+pub fn nodes_merged(elapsed: Duration) {
+    histogram!("parser_nodes_merge_duration_seconds").record(elapsed.as_secs_f64());
+}
+
+/// Writing a batch of nodes took longer than a batch of its size may take; it is undone and tried again.
+pub fn node_batch_timed_out(limit: Duration) {
+    counter!("parser_nodes_batch_timeouts_total").increment(1);
+    counter!("node_import_batch_timeout_total").increment(1);
+    warn!(limit_ms = millis(limit), "a batch of nodes took too long");
+}
+
 /// A file of nodes is at its end.
 pub fn node_job_finished(status: &'static str, total: u64, failed: u64) {
     counter!("parser_nodes_jobs_total", "status" => status).increment(1);
     info!(status, total, failed, "import of nodes finished");
+}
+
+/// Spans could not be sent to the collector; they are lost.
+pub fn traces_not_sent(spans: usize, reason: &str) {
+    traces_lost(spans);
+    warn!(spans, reason, "traces cannot be sent; work goes on without them");
+}
+
+/// The same, again.
+pub fn traces_still_not_sent(spans: usize) {
+    traces_lost(spans);
+}
+
+/// The collector takes spans again.
+pub fn traces_sent_again() {
+    info!("traces are sent again");
+}
+
+fn traces_lost(spans: usize) {
+    counter!("parser_traces_lost_total").increment(spans as u64);
 }

@@ -8,6 +8,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V4__search", include_str!("migrations/sqlite/V4__search.sql")),
     ("V5__nodes", include_str!("migrations/sqlite/V5__nodes.sql")),
     ("V6__bulk", include_str!("migrations/sqlite/V6__bulk.sql")),
+    ("V7__tables", include_str!("migrations/sqlite/V7__tables.sql")),
     ("V8__messages", include_str!("migrations/sqlite/V8__messages.sql")),
 ];
 
@@ -19,5 +20,6 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V4__search", include_str!("migrations/postgres/V4__search.sql")),
     ("V5__nodes", include_str!("migrations/postgres/V5__nodes.sql")),
     ("V6__bulk", include_str!("migrations/postgres/V6__bulk.sql")),
+    ("V7__tables", include_str!("migrations/postgres/V7__tables.sql")),
     ("V8__messages", include_str!("migrations/postgres/V8__messages.sql")),
 ];

@@ -11,9 +11,11 @@ mod brokers;
 #[expect(dead_code, reason = "other tests speak TLS, too")]
 mod cluster;
 mod dead;
+mod doubt;
 mod files;
 mod messages;
 mod mock;
 mod outages;
 mod outbox;
+mod seen;
 mod world;

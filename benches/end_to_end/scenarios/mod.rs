@@ -11,6 +11,7 @@ pub(crate) mod limits;
 pub(crate) mod reads;
 pub(crate) mod staged;
 pub(crate) mod startup;
+pub(crate) mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::receive::{Admitted, PIECE, Received, Target, admit};
@@ -13,7 +14,7 @@ use super::work::IDLE;
 use super::{Imports, ImportsError, Item, Refused, backoff, now};
 use crate::error::{Fault as _, Severity};
 use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, ResultCounts};
-use crate::observe::events;
+use crate::observe::{events, spans};
 use crate::store::StoreError;
 use crate::store::imports::{self, Bulk, Fetchable, MOST_RECORDS, NewBatch, NewImport, NewResult, Progress, Runner};
 use crate::store::objects::{ObjectError, ObjectLines, ObjectUrl, Position, StartAt};
@@ -177,7 +178,8 @@ impl Imports {
             if free {
                 match self.claim_fetch().await {
                     Ok(Some(batch)) => {
-                        running.push(self.fetch_one(batch, stop.clone()));
+                        let span = spans::fetch(batch.import, batch.number);
+                        running.push(self.fetch_one(batch, stop.clone()).instrument(span));
                         continue;
                     }
                     Ok(None) => {}

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::Instrument as _;
 
 use super::apply::{Manner, apply, park};
 use super::settle::{begin, settle_batch};
@@ -19,7 +20,7 @@ use super::{Imports, backoff, now, record};
 use crate::backend::importer::Record;
 use crate::error::{Fault as _, Severity};
 use crate::model::ImportStatus;
-use crate::observe::events;
+use crate::observe::{events, spans};
 use crate::store::imports::{self, Claim, Claimed, DueBatch, Finish, Number};
 use crate::store::sql::SqlError;
 use crate::store::sqlite::CrashPoints;
@@ -124,7 +125,8 @@ impl Imports {
                 && in_work.len() < parallel
                 && let Some(held) = desk.next()
             {
-                in_work.push(self.work_on(held));
+                let span = spans::record(&held.batch.import_id, held.batch.number, held.claimed.result);
+                in_work.push(self.work_on(held).instrument(span));
             }
             if stopping && in_work.is_empty() {
                 let rest: Vec<i64> = desk.held.into_iter().collect();

@@ -352,3 +352,12 @@ pub fn is_ours(session: &Session<'_>, batch: Number, owner: Option<&str>) -> Res
         values![batch, owner],
     )
 }
+
+/// How many records of a batch were there already, and are otherwise now.
+pub fn updated(session: &Session<'_>, batch: Number) -> Result<u64, SqlError> {
+    session.one(
+        "SELECT count(*) FROM import_result WHERE batch = ?1 AND status = 'completed' AND change = 'updated'",
+        values![batch],
+        |row| row.get(0),
+    )
+}

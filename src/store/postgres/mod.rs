@@ -9,6 +9,7 @@ mod answer;
 mod connection;
 mod copying;
 mod failure;
+mod feeding;
 mod migrate;
 mod parameter;
 mod target;
@@ -33,6 +34,7 @@ use worker::Worker;
 pub use answer::Answer;
 pub use copying::CopyType;
 pub use failure::Failure;
+pub use feeding::CopyIn;
 pub use transaction::Transaction;
 
 pub(super) use target::Target;

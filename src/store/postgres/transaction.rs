@@ -90,7 +90,15 @@ impl<'c> Transaction<'c> {
         self.lost.get()
     }
 
-    fn wait<T>(&self, future: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SqlError> {
+    /// Whom statements of another kind are sent to.
+    pub(super) fn client(&self) -> &tokio_postgres::Client {
+        &self.connection.client
+    }
+
+    pub(super) fn wait<T>(
+        &self,
+        future: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
         let left = self.deadline.get().map(|end| end.saturating_duration_since(Instant::now()) + SILENCE);
         let limit = [self.limit.get(), left].into_iter().flatten().min();
         let answer = self.runtime.block_on(async {
@@ -241,7 +249,7 @@ impl<'c> Transaction<'c> {
     }
 
     /// Answers come one after the other on the wire: the next can only be read when those before it are.
-    fn settle(&self) -> Result<(), SqlError> {
+    pub(super) fn settle(&self) -> Result<(), SqlError> {
         for open in self.open.borrow().iter() {
             while self.more(open)? {}
         }
