@@ -227,7 +227,7 @@ impl Desk {
     }
 
     pub(super) fn retried(&self, planned: &Planned, tries: u32, reason: &str) {
-        let about = Ended::duplicate(planned, planned.job.clone());
+        let about = Ended::duplicate(planned, String::new());
         events::retried(about.about(), tries, patience::wait(self.settings.backoff, tries - 1), reason);
     }
 }

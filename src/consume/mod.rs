@@ -49,6 +49,9 @@ pub use request::{REPLAY_OF, REPLAYS};
 /// How long work may take to let go of partitions that are taken away, and at the end.
 const LETTING_GO: Duration = Duration::from_secs(8);
 
+/// Letters that wait to be published, in this process: few, so that the claims on them stay fresh.
+const LETTERS: usize = 256;
+
 /// Bytes of messages that are held at most.
 const HELD_BYTES: usize = 64 << 20;
 
@@ -85,7 +88,7 @@ impl Consume {
         sources: Sources,
     ) -> Result<Self, BrokerError> {
         let producer = Producer::new(&settings.connection, Outbox::patience(settings.lease))?;
-        let (send, letters) = mpsc::channel(settings.in_flight.max(1));
+        let (send, letters) = mpsc::channel(LETTERS);
         let (hurry, hurried) = watch::channel(false);
         let owner = Uuid::now_v7().to_string();
         let outbox = Outbox {

@@ -94,7 +94,7 @@ impl World {
                 "session.timeout.ms=6000,heartbeat.interval.ms=500,topic.metadata.refresh.interval.ms=300,\
                  reconnect.backoff.max.ms=500",
             ),
-            ("KAFKA_LEASE_SECONDS", "3"),
+            ("KAFKA_LEASE_SECONDS", "4"),
             ("KAFKA_BACKOFF_SECONDS", "0.05"),
             ("IMPORT_LEASE_SECONDS", "2"),
             ("DATABASE_CONNECTIONS", "4"),
