@@ -19,6 +19,7 @@ mod record;
 mod retry;
 mod settle;
 mod small;
+mod stage;
 mod sweep;
 mod work;
 

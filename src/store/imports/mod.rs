@@ -16,7 +16,9 @@ pub use batches::{
     batch_by_number, batch_by_url, batches, begin_batch, claim_fetch, end_batch, end_fetch, hold_batch, insert_batch,
     lost_receipts, open_batches, postpone_fetch, received, retried_urls, supersede,
 };
-pub use claims::{Claim, Claimed, DueBatch, claim, due_batches, finished_batches, release, renew};
+pub use claims::{
+    Claim, Claimed, DueBatch, TOGETHER, claim, complete_all, due_batches, finished_batches, originals, release, renew,
+};
 pub use events::{StoredEvent, append, events_after, last_event};
 pub use records::{
     NewImport, Numbers, Process, StoredImport, begin_import, end_import, finalise, import_by_id, import_by_key,
