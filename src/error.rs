@@ -56,6 +56,26 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+/// What is wrong with a JSON text, without the place (a path says it better) and without a value of the sender's.
+pub fn json_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    match text.split_once(": ") {
+        Some(("invalid type" | "invalid value", rest)) => match rest.rsplit_once("expected ") {
+            Some((_, expected)) => format!("is not {expected}"),
+            None => "has a wrong value".to_owned(),
+        },
+        _ if text.starts_with("missing field `") => {
+            format!("lacks `{}`", text.trim_start_matches("missing field `").trim_end_matches('`'))
+        }
+        _ if text.starts_with("unknown variant") => match text.rsplit_once("expected ") {
+            Some((_, expected)) => format!("is not {expected}"),
+            None => "has a wrong value".to_owned(),
+        },
+        _ => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::chain;

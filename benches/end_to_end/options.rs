@@ -27,7 +27,7 @@ scenarios (default: all)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
   --staged N   rows of `staged` (default 1000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
-  --runs N     measure so many times and print the median (default 3)
+  --runs N     measure so many times and print the median (default 3; 1 for the backend, whose runs are long)
   --bin PATH   measure this program instead of building the release binary";
 
 /// Something to measure.
@@ -57,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) records: u64,
     pub(crate) staged: u64,
     pub(crate) runs: usize,
+    /// Of the backend's scenarios.
+    pub(crate) backend_runs: usize,
     pub(crate) help: bool,
     engine: Option<Engine>,
     /// This process is the backend of another one.
@@ -72,6 +74,7 @@ impl Options {
             records: 50_000,
             staged: 1_000_000,
             runs: 3,
+            backend_runs: 1,
             help: false,
             engine: None,
             serve_backend: false,
@@ -101,7 +104,10 @@ impl Options {
                     });
                 }
                 "--titles" => options.titles = value()?.parse()?,
-                "--runs" => options.runs = value()?.parse()?,
+                "--runs" => {
+                    options.runs = value()?.parse()?;
+                    options.backend_runs = options.runs;
+                }
                 "--bin" => options.bin = Some(value()?.into()),
                 "--help" | "-h" => options.help = true,
                 super::backend::FLAG => options.serve_backend = true,
@@ -133,7 +139,7 @@ impl Options {
         };
         let size = match scenario {
             "staged" => format!("--staged {}", self.staged),
-            _ => format!("--records {} --runs {}", self.records, self.runs),
+            _ => format!("--records {} --runs {}", self.records, self.backend_runs),
         };
         format!("-- {scenario} --engine {engine} {size}")
     }

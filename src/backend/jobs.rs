@@ -11,6 +11,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::importer::{self, Processed};
@@ -18,7 +19,7 @@ use super::schedule::Schedule;
 use super::{BackendError, tasks};
 use crate::error::chain;
 use crate::model::RecordKind;
-use crate::observe::events;
+use crate::observe::{events, spans};
 use crate::store::jobs::{self, JobRow, RunCounts};
 use crate::store::sqlite::CrashPoints;
 use crate::store::staging::{self, Claim, Finish};
@@ -143,7 +144,9 @@ impl Jobs {
         let Begun { kind, owner, options } = begun;
         let mut counts = RunCounts::default();
         events::job_started(kind.as_str());
-        let done = self.work(kind, &owner, options, &mut counts, stop).await;
+        let span = spans::job(kind.as_str());
+        let done = self.work(kind, &owner, options, &mut counts, stop).instrument(span.clone()).await;
+        spans::failed(&span, done.is_err());
         let error = done.as_ref().err().map(|error| chain(error));
         events::job_ended(
             kind.as_str(),
@@ -190,7 +193,7 @@ impl Jobs {
             let mut batch = JoinSet::new();
             for id in rows {
                 let (jobs, owner) = (self.clone(), owner.to_owned());
-                batch.spawn(async move { jobs.record(kind, id, &owner).await });
+                batch.spawn(async move { jobs.record(kind, id, &owner).await }.in_current_span());
             }
             while !batch.is_empty() {
                 tokio::select! {

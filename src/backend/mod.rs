@@ -9,6 +9,7 @@ pub mod imports;
 mod inspect;
 pub mod jobs;
 mod merge;
+pub mod nodes;
 pub mod plan;
 pub mod schedule;
 pub mod services;

@@ -14,6 +14,8 @@ pub enum Row {
     Fields {
         /// The line it begins in.
         line: u64,
+        /// Where its first byte stands.
+        offset: u64,
         /// All fields, one after the other.
         text: Vec<u8>,
         /// Where each ends.
@@ -25,6 +27,8 @@ pub enum Row {
     Broken {
         /// The line.
         line: u64,
+        /// Where its first byte stands.
+        offset: u64,
         /// What is wrong with it.
         code: &'static str,
         /// The line as it is in the file, cut at the cap.
@@ -46,6 +50,8 @@ pub struct Rows {
     fields: usize,
     cap: usize,
     line: u64,
+    /// Bytes before `input`.
+    behind: u64,
     /// The last byte before `input` was a CR, so that an LF at its start is no line of its own.
     after_cr: bool,
     started: bool,
@@ -73,6 +79,7 @@ impl Rows {
             fields: 0,
             cap,
             line: 1,
+            behind: 0,
             after_cr: false,
             started: false,
             ended: false,
@@ -83,6 +90,11 @@ impl Rows {
     /// More bytes.
     pub fn push(&mut self, piece: &[u8]) {
         self.input.extend_from_slice(piece);
+    }
+
+    /// Bytes and lines behind the last row that was taken.
+    pub fn position(&self) -> (u64, u64) {
+        (self.behind, self.line - 1)
     }
 
     /// No more bytes will come.
@@ -99,6 +111,7 @@ impl Rows {
             self.started = true;
             if self.input.starts_with(BOM) {
                 self.input.advance(BOM.len());
+                self.behind += BOM.len() as u64;
             }
         }
         if self.skipping && !self.skip_line() {
@@ -150,19 +163,25 @@ impl Rows {
     }
 
     fn row(&mut self) -> Row {
-        let raw = self.input.split_to(self.seen).freeze();
+        let offset = self.behind;
+        let raw = self.cut(self.seen).freeze();
         let line = self.line;
         self.line += self.count(&raw);
         let text = self.text[..self.written].to_vec();
-        let row = Row::Fields { line, text, ends: self.ends[..self.fields].to_vec(), raw };
+        let row = Row::Fields { line, offset, text, ends: self.ends[..self.fields].to_vec(), raw };
         self.forget();
         row
+    }
+
+    fn cut(&mut self, length: usize) -> BytesMut {
+        self.behind += length as u64;
+        self.input.split_to(length)
     }
 
     /// Blank lines before a row are no rows, and no part of one.
     fn skip_blank_lines(&mut self) {
         let blank = self.input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-        let blank = self.input.split_to(blank);
+        let blank = self.cut(blank);
         self.line += self.count(&blank);
     }
 
@@ -186,21 +205,21 @@ impl Rows {
 
     /// Gives up the first line of the row at hand and begins anew after it.
     fn broken(&mut self, code: &'static str) -> Row {
-        let line = self.line;
+        let (line, offset) = (self.line, self.behind);
         let end = self.input.iter().position(|byte| *byte == b'\n');
-        let mut raw = self.input.split_to(end.map_or(self.input.len(), |end| end + 1)).freeze();
+        let mut raw = self.cut(end.map_or(self.input.len(), |end| end + 1)).freeze();
         self.line += self.count(&raw);
         self.skipping = end.is_none();
         raw.truncate(self.cap);
         self.reader = fresh();
         self.forget();
-        Row::Broken { line, code, raw }
+        Row::Broken { line, offset, code, raw }
     }
 
     /// Throws the rest of a line away; has its end come?
     fn skip_line(&mut self) -> bool {
         let end = self.input.iter().position(|byte| *byte == b'\n');
-        let rest = self.input.split_to(end.map_or(self.input.len(), |end| end + 1));
+        let rest = self.cut(end.map_or(self.input.len(), |end| end + 1));
         self.line += self.count(&rest);
         self.skipping = end.is_none();
         !self.skipping

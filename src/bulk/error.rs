@@ -23,6 +23,16 @@ pub enum BulkError {
         /// Which is missing, or which is there twice.
         reason: String,
     },
+    /// The table is not as it was asked for.
+    #[error("table `{table}`: {reason}")]
+    Table {
+        /// The table.
+        table: String,
+        /// What is in the way.
+        reason: String,
+        /// What a person may do.
+        hint: &'static str,
+    },
 }
 
 impl Fault for BulkError {
@@ -30,7 +40,7 @@ impl Fault for BulkError {
         match self {
             Self::Object(error) => error.severity(),
             Self::Store(error) => error.severity(),
-            Self::Header { .. } => Severity::Permanent,
+            Self::Header { .. } | Self::Table { .. } => Severity::Permanent,
         }
     }
 
@@ -38,7 +48,7 @@ impl Fault for BulkError {
         match self {
             Self::Object(error) => error.party(),
             Self::Store(error) => error.party(),
-            Self::Header { .. } => Party::Usage,
+            Self::Header { .. } | Self::Table { .. } => Party::Usage,
         }
     }
 
@@ -46,6 +56,7 @@ impl Fault for BulkError {
         match self {
             Self::Object(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Table { hint, .. } => Some(Cow::Borrowed(hint)),
             Self::Header { .. } => Some(Cow::Borrowed(
                 "the first row names the columns, separated by commas; `reference_id` (or `id`, `user_id`, …) must be among \
                  them, and `group_id` unless `--group` is given",

@@ -1,8 +1,12 @@
 //! Imports of large files: an object is read, cut into rows, gathered into batches and written, a few batches at a time.
 
+pub mod catalogue;
 mod csv;
 mod error;
+pub mod inputs;
 pub mod nodes;
+pub mod registry;
+pub mod tables;
 
 pub use csv::{Row, Rows};
 pub use error::BulkError;

@@ -68,7 +68,7 @@ pub enum Command {
     /// Look at staged records, queue refused ones again, throw some away.
     #[command(subcommand)]
     Staging(StagingCommand),
-    /// Import large files: CSV (gzip, zstd) of nodes, from disk, S3 or HTTP.
+    /// Import large files from disk, S3 or HTTP, packed or not: JSON lines into tables or the catalogue, CSV into nodes.
     #[command(after_help = super::import::HELP)]
     Import(ImportArgs),
     /// Ask a running server whether it is ready; exit 0 or 1.

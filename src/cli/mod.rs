@@ -21,6 +21,7 @@ pub mod staging;
 pub mod state;
 mod summary;
 mod table;
+mod telemetry;
 mod version;
 
 use std::process::ExitCode;
@@ -48,7 +49,9 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    execute(cli).into()
+    let exit = execute(cli);
+    telemetry::finish();
+    exit.into()
 }
 
 fn execute(cli: Cli) -> Exit {
@@ -72,6 +75,7 @@ fn execute(cli: Cli) -> Exit {
     if let Some(format) = cli.log_format {
         layers.set_flag("LOG_FORMAT", &if format == LogFormatArg::Json { "json" } else { "text" });
     }
+    telemetry::configure(&layers);
     messages::as_json(layers.get("LOG_FORMAT").is_some_and(|(format, _)| format.eq_ignore_ascii_case("json")));
     match cli.command {
         Command::Run(args) => run::execute(&args, layers, &folder),

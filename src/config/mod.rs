@@ -10,6 +10,7 @@ mod objects;
 mod reader;
 mod registry;
 mod settings;
+mod telemetry;
 
 pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
@@ -22,3 +23,4 @@ pub use settings::{
     BackendApi, BackendSettings, BreakerSettings, HttpSettings, KodikSettings, LogFormat, Needs, OutputSettings,
     RateSettings, ServerSettings, Settings, ShikimoriSettings, ShownSetting, StateSettings, TransformSettings,
 };
+pub use telemetry::TelemetrySettings;

@@ -204,6 +204,29 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(Output, "LOG_FORMAT", "text", "`text` or `json`, on standard error."),
     setting(
+        Output,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "OpenTelemetry collector that traces are sent to (`http://localhost:4318`; OTLP over HTTP, protobuf). Empty = no \
+         traces.",
+    ),
+    setting(
+        Output,
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "",
+        "The same as the whole address, if it does not end in `/v1/traces`.",
+    ),
+    secret(Output, "OTEL_EXPORTER_OTLP_HEADERS", "Headers for the collector, `name=value,…`, values percent-encoded."),
+    setting(Output, "OTEL_EXPORTER_OTLP_TIMEOUT", "10000", "Milliseconds that one request to it may take."),
+    setting(Output, "OTEL_SERVICE_NAME", "parser", "`service.name` of the traces."),
+    setting(Output, "OTEL_RESOURCE_ATTRIBUTES", "", "What else they say of this process, `name=value,…`."),
+    setting(
+        Output,
+        "OTEL_TRACES_SAMPLER_ARG",
+        "1",
+        "Share of traces that are kept, 0 to 1. Who calls with a `traceparent` has chosen already.",
+    ),
+    setting(
         Server,
         "LISTEN",
         "127.0.0.1:8000",

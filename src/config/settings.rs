@@ -10,7 +10,8 @@ use url::Url;
 use super::database::{DatabasePlace, DatabaseSettings};
 use super::reader::Reader;
 use super::{
-    ConfigError, ImportSettings, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, imports, jobs, objects,
+    ConfigError, ImportSettings, JobSettings, Layers, ObjectSettings, Origin, SETTINGS, TelemetrySettings, imports,
+    jobs, objects, telemetry,
 };
 
 /// All settings, parsed.
@@ -52,6 +53,8 @@ pub struct Settings {
     pub imports: ImportSettings,
     /// The jobs of the backend.
     pub jobs: JobSettings,
+    /// Traces.
+    pub telemetry: TelemetrySettings,
     /// Every setting as `parser diagnose` shows it.
     pub shown: Vec<ShownSetting>,
 }
@@ -264,7 +267,8 @@ impl Settings {
     /// All secret texts, for the redaction of logs.
     pub fn secrets(&self) -> Vec<SecretString> {
         // The backend's token is the server's: one setting.
-        let tokens = self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets()).cloned();
+        let tokens = self.kodik.token.iter().chain(&self.server.token).chain(self.objects.secrets());
+        let tokens = tokens.chain(self.telemetry.secrets()).cloned();
         tokens.chain(self.database.place.iter().flat_map(DatabasePlace::secrets)).collect()
     }
 }
@@ -404,6 +408,7 @@ fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Settings> {
         objects: objects::read(reader),
         imports: imports::read(reader),
         jobs: jobs::read(reader),
+        telemetry: telemetry::read(reader),
         shown: Settings::shown(reader.layers),
     })
 }

@@ -10,13 +10,14 @@ use futures::StreamExt as _;
 use futures::stream;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::checkpoint::{Airing, LedgerEntry, RunState};
 use crate::error::{Fault as _, Party, Severity, chain};
 use crate::http;
 use crate::load::Loader;
 use crate::model::{Failure, Outcome, SeriesId, TitleRecord};
-use crate::observe::events;
+use crate::observe::{events, spans};
 use crate::transform;
 
 use super::fetch::{BATCH, Prepared};
@@ -90,7 +91,10 @@ impl Crawl<'_> {
             let outcomes = stream::poll_fn(|context| prepared.poll_recv(context))
                 .flat_map(stream::iter)
                 .take_until(over)
-                .map(|title| self.load_title(run, title))
+                .map(|title| {
+                    let span = spans::title(title.id.0);
+                    self.load_title(run, title).instrument(span)
+                })
                 .buffer_unordered(self.in_flight(run))
                 // A title waits for the disk outside of its place among those that load, so that the places stay
                 // busy and many titles share one wait.

@@ -2,13 +2,17 @@
 //!
 //! `raw` is what the sources say (tolerant, as received); everything else is what the product means.
 
+pub mod bulk;
 pub mod ids;
 pub mod imports;
+pub mod messages;
 pub mod outcome;
 pub mod raw;
 pub mod record;
+pub mod schemas;
 pub mod title;
 
+pub use bulk::{DEFAULT_NODE_KIND, ImportFormat, LONGEST_NODE_KEY, NodesOptions, RowCounts};
 pub use ids::{EpisodeId, MaterialId, SeriesId, TranslationId};
 pub use imports::{ImportStatus, ResultCounts, ResultStatus};
 pub use outcome::{Change, Failure, Outcome, SkipReason, Writes};

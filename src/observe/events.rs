@@ -308,7 +308,8 @@ pub fn import_not_closed(import: &str, reason: &str) {
 }
 
 /// A batch of nodes is in.
-pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u64, failed: u64) {
+pub fn nodes_imported(rows: &crate::model::RowCounts) {
+    let crate::model::RowCounts { inserted, updated, unchanged, duplicates, failed } = *rows;
     for (outcome, count) in [
         ("inserted", inserted),
         ("updated", updated),
@@ -321,6 +322,27 @@ pub fn nodes_imported(inserted: u64, updated: u64, unchanged: u64, duplicates: u
     debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
 }
 
+/// A transaction of rows of a file is in.
+pub fn rows_imported(rows: &crate::model::RowCounts) {
+    let crate::model::RowCounts { inserted, updated, unchanged, duplicates, failed } = *rows;
+    for (outcome, count) in [
+        ("inserted", inserted),
+        ("updated", updated),
+        ("unchanged", unchanged),
+        ("duplicate", duplicates),
+        ("failed", failed),
+    ] {
+        counter!("parser_table_rows_total", "outcome" => outcome).increment(count);
+    }
+    debug!(inserted, updated, unchanged, duplicates, failed, "rows of a file imported");
+}
+
+/// A file of a table is at its end.
+pub fn table_file_finished(status: &'static str, rows: &crate::model::RowCounts) {
+    counter!("parser_table_files_total", "status" => status).increment(1);
+    info!(status, total = rows.total(), failed = rows.failed, "import of a file into a table finished");
+}
+
 /// A batch of nodes is tried again.
 pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
     counter!("parser_nodes_batches_retried_total").increment(1);
@@ -328,7 +350,27 @@ pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
 }
 
 /// A file of nodes is at its end.
-pub fn node_job_finished(job: &str, status: &'static str, total: u64, failed: u64) {
+pub fn node_job_finished(status: &'static str, total: u64, failed: u64) {
     counter!("parser_nodes_jobs_total", "status" => status).increment(1);
-    info!(job, status, total, failed, "import of nodes finished");
+    info!(status, total, failed, "import of nodes finished");
+}
+
+/// Spans could not be sent to the collector; they are lost.
+pub fn traces_not_sent(spans: usize, reason: &str) {
+    traces_lost(spans);
+    warn!(spans, reason, "traces cannot be sent; work goes on without them");
+}
+
+/// The same, again.
+pub fn traces_still_not_sent(spans: usize) {
+    traces_lost(spans);
+}
+
+/// The collector takes spans again.
+pub fn traces_sent_again() {
+    info!("traces are sent again");
+}
+
+fn traces_lost(spans: usize) {
+    counter!("parser_traces_lost_total").increment(spans as u64);
 }

@@ -2,11 +2,16 @@
 
 use std::io::{self, Write};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
 
-use super::Redactor;
+use super::json::FlatJson;
 use super::redact::RedactingWriter;
+use super::{Redactor, traces};
 
 /// How to log.
 #[derive(Debug, Clone)]
@@ -23,22 +28,27 @@ pub struct LogOptions {
     pub suspend: fn(&mut dyn FnMut()),
 }
 
-/// Installs the subscriber for the whole process. Later calls do nothing.
+/// Installs the subscriber for the whole process, and that of the traces if they are wanted. Later calls do nothing.
 pub fn init(options: LogOptions) {
     // What the migrations of a new file tell is of no use to anybody, unless it is asked for by name.
     let quiet = |filter: &str| format!("refinery_core=warn,{filter}");
     let filter = EnvFilter::try_new(quiet(&options.filter)).unwrap_or_else(|_| EnvFilter::new(quiet("info")));
-    let json = options.json;
-    let colour = options.colour;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(LogWriter { redactor: options.redactor, suspend: options.suspend })
-        .with_ansi(colour);
-    let _already_installed = if json {
-        builder.json().flatten_event(true).with_current_span(false).try_init()
+    let filter = filter.or(filter_fn(context));
+    let traces = traces::layer(&options.redactor);
+    let writer = LogWriter { redactor: options.redactor, suspend: options.suspend };
+    let log = fmt::layer().with_writer(writer).with_ansi(options.colour);
+    let log = if options.json {
+        log.json().event_format(FlatJson).with_filter(filter).boxed()
     } else {
-        builder.with_target(false).try_init()
+        log.with_target(false).with_filter(filter).boxed()
     };
+    let _already_installed = registry().with(log).with(traces).try_init();
+}
+
+/// A line tells what it is about, however few lines are wanted.
+fn context(metadata: &Metadata<'_>) -> bool {
+    let own = metadata.target().starts_with(concat!(env!("CARGO_PKG_NAME"), "::"));
+    metadata.is_span() && own && *metadata.level() <= Level::INFO
 }
 
 struct LogWriter {

@@ -1,8 +1,12 @@
 //! Logs and metrics. One function per event (`events`) writes the log line and bumps the metric, so they cannot drift apart.
+//! Spans are the same (`spans`): context of the log, and traces if settings say where they go.
 
 pub mod events;
+mod json;
 pub mod logging;
 pub mod metrics;
 pub mod redact;
+pub mod spans;
+pub mod traces;
 
 pub use redact::Redactor;

@@ -14,7 +14,7 @@ use super::background::Background;
 use super::dashboard::{Dashboard, DashboardOptions};
 use super::openapi::Description;
 use super::token::Token;
-use super::{auth, browse, contract, dashboard, docs, gate, imports, jobs, negotiate, probes, staging, trace};
+use super::{auth, browse, contract, dashboard, docs, gate, imports, jobs, negotiate, probes, schemas, staging, trace};
 use crate::backend::Catalogue;
 use crate::backend::imports::Imports;
 use crate::backend::jobs::Jobs;
@@ -123,7 +123,8 @@ pub(super) fn router(shared: Shared) -> Router {
     let contract = contract::routes().route_layer(from_fn_with_state(state(), auth::with_token));
     let public = browse::routes().route_layer(from_fn(browse::for_browsers));
     let bounded = own.merge(contract).merge(public).route_layer(from_fn_with_state(state(), gate::bounded));
-    let (router, api) = probes::routes().merge(docs::routes()).merge(bounded).split_for_parts();
+    let (router, api) =
+        probes::routes().merge(docs::routes()).merge(schemas::routes()).merge(bounded).split_for_parts();
     // Only the first router of a server makes it, and there is only one.
     let _ = shared.description.set(Description::of(&api));
     // Pages are no part of the API, so they are not described with it.

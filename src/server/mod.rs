@@ -9,6 +9,7 @@
 //! | `GET /healthz`, `/readyz` | everybody | see `probes` |
 //! | `GET /metrics` | this machine, or the token | Prometheus text |
 //! | `GET /openapi.json`, `/docs` | everybody | see `docs` |
+//! | `GET /schemas`, `/schemas/{name}` | everybody | what messages must be, see `schemas` |
 
 mod answer;
 mod app;
@@ -31,6 +32,7 @@ mod params;
 mod patient;
 mod payload;
 mod probes;
+mod schemas;
 mod staging;
 mod token;
 mod trace;

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::sql::{Cell, Engine, Session, SqlError, Value};
 use super::sqlite::CrashPoints;
 use super::tables::{self, Table, quoted};
-use super::{Store, StoreError, StoreErrorKind, catalogue};
+use super::{Store, StoreError, StoreErrorKind, catalogue, imported};
 
 const POINTS: CrashPoints = CrashPoints { before: "copy.before_commit", after: "copy.after_commit" };
 
@@ -29,6 +29,8 @@ pub type Rows = Vec<(String, u64)>;
 
 /// What travels from the reader to the writer.
 enum Parcel {
+    /// First of all: the tables that were made of files.
+    Imported(Vec<imported::Definition>),
     /// Rows of this table follow; their columns.
     Table(String, Vec<String>),
     Batch(Vec<Vec<Cell>>),
@@ -93,6 +95,7 @@ fn list(columns: &[String]) -> String {
 
 fn send(session: &Session<'_>, parcels: &SyncSender<Parcel>) -> Result<(), SqlError> {
     session.take_time()?;
+    parcels.send(Parcel::Imported(imported::all(session)?)).map_err(alone)?;
     for table in tables::tables(session)? {
         let columns: Vec<_> = table.columns.iter().map(|column| column.name.clone()).collect();
         let mut sql = format!("SELECT {} FROM {}", list(&columns), quoted(&table.name));
@@ -119,20 +122,24 @@ fn send(session: &Session<'_>, parcels: &SyncSender<Parcel>) -> Result<(), SqlEr
 fn receive(session: &Session<'_>, parcels: &Receiver<Parcel>, replace: bool) -> Result<Rows, SqlError> {
     session.take_time()?;
     session.lock("copy")?;
-    let tables = tables::tables(session)?;
     if !replace {
         let filled = filled(&count(session)?);
         if !filled.is_empty() {
             return Err(SqlError::Refused(format!("something was written to it meanwhile: {filled}")));
         }
     }
-    for table in tables.iter().rev() {
+    imported::drop_all(session)?;
+    for table in tables::tables(session)?.iter().rev() {
         session.execute(&format!("DELETE FROM {}", quoted(&table.name)), &[])?;
     }
+    let Parcel::Imported(definitions) = parcels.recv().map_err(alone)? else { return Err(alone(())) };
+    definitions.iter().try_for_each(|definition| imported::create_like(session, definition))?;
+    let tables = tables::tables(session)?;
     let mut done: Rows = Vec::with_capacity(tables.len());
     let mut insert = Insert::default();
     let hash = loop {
         match parcels.recv().map_err(alone)? {
+            Parcel::Imported(_) => return Err(alone(())),
             Parcel::Table(name, columns) => {
                 let table = tables.iter().find(|table| table.name == name);
                 insert = Insert::into(table, &name, &columns, session.engine())?;

@@ -143,6 +143,21 @@ impl Store {
         }
     }
 
+    /// Like [`Store::write`] for a change of very many rows: memory does not grow with them, and no other change shares
+    /// its transaction.
+    pub async fn write_alone<T, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, SqlError> + Send + 'static,
+    {
+        match &self.inner {
+            Inner::Sqlite { writer, .. } => {
+                writer.submit_alone(points, move |connection| job(&Session::Sqlite(connection))).await
+            }
+            Inner::Postgres(pool) => pool.submit(Some(points), job).await,
+        }
+    }
+
     /// Runs a question. It sees every change that was answered before it was asked, and one moment of the store.
     pub async fn read<T, F>(&self, job: F) -> Result<T, StoreError>
     where

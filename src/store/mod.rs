@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod copy;
 mod error;
 mod handle;
+pub mod imported;
 pub mod imports;
 pub mod jobs;
 pub mod landing;

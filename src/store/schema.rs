@@ -7,6 +7,8 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V3__imports", include_str!("migrations/sqlite/V3__imports.sql")),
     ("V4__search", include_str!("migrations/sqlite/V4__search.sql")),
     ("V5__nodes", include_str!("migrations/sqlite/V5__nodes.sql")),
+    ("V6__bulk", include_str!("migrations/sqlite/V6__bulk.sql")),
+    ("V7__tables", include_str!("migrations/sqlite/V7__tables.sql")),
 ];
 
 /// For PostgreSQL.
@@ -16,4 +18,6 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V3__imports", include_str!("migrations/postgres/V3__imports.sql")),
     ("V4__search", include_str!("migrations/postgres/V4__search.sql")),
     ("V5__nodes", include_str!("migrations/postgres/V5__nodes.sql")),
+    ("V6__bulk", include_str!("migrations/postgres/V6__bulk.sql")),
+    ("V7__tables", include_str!("migrations/postgres/V7__tables.sql")),
 ];

@@ -23,20 +23,22 @@ fn text() -> String {
 fn a_killed_import_goes_on_where_it_was() {
     let whole = whole();
     for (point, hits) in [
-        ("nodes.begin.before_commit", &[1][..]),
-        ("nodes.begin.after_commit", &[1]),
+        ("bulk.begin.before_commit", &[1][..]),
+        ("bulk.begin.after_commit", &[1]),
+        ("bulk.file.before_commit", &[1]),
+        ("bulk.file.after_commit", &[1]),
         ("nodes.batch.before_commit", &[1, 9]),
         ("nodes.batch.after_commit", &[1, 9, 20]),
-        ("nodes.finish.before_commit", &[1]),
-        ("nodes.finish.after_commit", &[1]),
+        ("bulk.end.before_commit", &[1]),
+        ("bulk.end.after_commit", &[1]),
     ] {
         for hit in hits {
             let world = World::new();
             world.write("users.csv", text());
             let killed = world.run_with(ARGS, &[("PARSER_CRASH_AT", &format!("{point}={hit}"))]);
             assert_eq!(killed.0.status.signal(), Some(SIGABRT), "{point}={hit}: {}", killed.said());
-            let before = if world.path("state/catalog.db").exists() { batches(&world) } else { Vec::new() };
-            let finished = point == "nodes.finish.after_commit";
+            let before = if world.path("state/catalog.db").exists() { pieces(&world) } else { Vec::new() };
+            let finished = point == "bulk.end.after_commit";
             let resumed = world.run(&[ARGS, &["--resume"]].concat());
             let file = resumed.file(1);
             assert_eq!(file["total"], 1000, "{point}={hit}: {file}");
@@ -44,16 +46,16 @@ fn a_killed_import_goes_on_where_it_was() {
             if !finished {
                 // What was in was not written again, and counts.
                 assert_eq!(file["inserted"], 999, "{point}={hit}: {file}");
-                assert_eq!(batches(&world)[..before.len()], before[..], "{point}={hit}");
-                assert_eq!(world.rows("SELECT status FROM node_jobs"), ["PARTIALLY_FAILED"], "{point}={hit}");
+                assert_eq!(pieces(&world)[..before.len()], before[..], "{point}={hit}");
+                assert_eq!(world.rows("SELECT status FROM import_record"), ["partially_failed"], "{point}={hit}");
             }
             assert_eq!(world.nodes(), whole, "{point}={hit}");
         }
     }
 }
 
-fn batches(world: &World) -> Vec<String> {
-    world.rows("SELECT job_id, number, inserted, failed FROM node_job_batches ORDER BY job_id, number")
+fn pieces(world: &World) -> Vec<String> {
+    world.rows("SELECT batch, number, inserted, failed FROM bulk_piece ORDER BY batch, number")
 }
 
 #[test]
@@ -67,7 +69,8 @@ fn a_file_that_changed_is_not_gone_on_with() {
     assert!(resumed.said().contains("has changed"), "{}", resumed.said());
     // The old job has ended; from its start it is another one.
     assert_eq!(world.run(&[ARGS, &["--resume"]].concat()).file(1)["total"], 1001);
-    assert_eq!(world.rows("SELECT status FROM node_jobs ORDER BY created_at"), ["FAILED", "PARTIALLY_FAILED"]);
+    let statuses = world.rows("SELECT status FROM import_record ORDER BY number");
+    assert_eq!(statuses, ["partially_failed", "partially_failed"]);
 }
 
 #[test]
@@ -78,8 +81,8 @@ fn a_file_that_is_cut_is_a_failed_job_that_keeps_its_rows() {
     let done = world.run(ARGS);
     assert_eq!(done.code(), Some(3), "{}", done.said());
     assert!(done.said().contains("ends within its gzip data"), "{}", done.said());
-    let job = world.rows("SELECT status, reason FROM node_jobs");
-    assert!(job[0].starts_with("FAILED|") && job[0].contains("gzip"), "{job:?}");
+    let import = world.rows("SELECT status, reason FROM import_record");
+    assert!(import[0].starts_with("partially_failed|") && import[0].contains("gzip"), "{import:?}");
     world.write("users.csv", &packed);
     let kept: u32 = world.rows("SELECT count(*) FROM nodes")[0].parse().unwrap();
     assert!((1..5000).contains(&kept), "{kept}");

@@ -1,8 +1,11 @@
 //! The same file on both engines leaves the same nodes and the same counts.
 
+use std::sync::Arc;
+
+use parser::backend::imports::{BulkBegin, Imports, Limits};
 use parser::bulk::nodes::{Options, Progress, Summary, import};
 use parser::config::{Layers, Needs, Settings};
-use parser::store::nodes::Sums;
+use parser::model::{ImportFormat, NodesOptions, RowCounts};
 use parser::store::objects::{ObjectUrl, Sources};
 use parser::store::{Location, Server, Store};
 use tokio::sync::watch;
@@ -13,30 +16,32 @@ use crate::world::{NODES, World, generated};
 struct Silent;
 
 impl Progress for Silent {
-    fn at(&self, _: &Sums, _: u64, _: Option<u64>) {}
+    fn at(&self, _: &RowCounts, _: u64, _: Option<u64>) {}
 }
 
-async fn load(store: &Store, world: &World, name: &str) -> Summary {
+async fn load(store: &Arc<Store>, world: &World, name: &str) -> Summary {
     let settings = Settings::load(&Layers::from_environment([]), Needs::default()).unwrap();
     let sources = Sources::unrestricted(&settings.objects).unwrap();
-    let options = Options {
-        url: ObjectUrl::parse(world.path(name).to_str().unwrap()).unwrap(),
-        ids: false,
-        domain: "d".to_owned(),
-        group: None,
-        batch: 100,
-        in_flight: 8,
+    let url = ObjectUrl::parse(world.path(name).to_str().unwrap()).unwrap();
+    let nodes = NodesOptions { domain: "d".to_owned(), group: None, refs: false };
+    let imports = Imports::new(Arc::clone(store), Limits::default(), None);
+    let new = BulkBegin {
+        format: ImportFormat::Nodes,
+        options: None,
+        source: "test".to_owned(),
+        processor: String::new(),
+        files: vec![url.whole()],
+        piece_rows: 100,
         resume: false,
-        dry_run: false,
-        max_errors: None,
-        max_row: 1 << 20,
     };
+    let begun = imports.begin_bulk(new).await.unwrap();
+    let options = Options { url: Some(url), nodes, in_flight: 8, max_errors: None, max_row: 1 << 20, batch: 100 };
     let (_keep, stop) = watch::channel(false);
-    import(store, &sources, &options, &Silent, stop).await.unwrap()
+    import(&imports, &sources, &begun.files[0], &options, &Silent, stop).await.unwrap()
 }
 
-fn counts(summary: &Summary) -> (String, Sums) {
-    (format!("{:?} {:?}", summary.status, summary.reason), summary.sums)
+fn counts(summary: &Summary) -> (String, RowCounts) {
+    (format!("{:?} {:?}", summary.status, summary.reason), summary.rows)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +52,7 @@ async fn both_engines_take_the_same_file_alike() {
     world.write("first.csv", generated(2000));
     world.write("second.csv", format!("user_id,group,type,Full Name,City\n{hostile}"));
     std::fs::create_dir(world.path("state")).unwrap();
-    let file = Store::open(&Location::File(world.path("state/catalog.db")), 0).await.unwrap();
+    let file = Arc::new(Store::open(&Location::File(world.path("state/catalog.db")), 0).await.unwrap());
     let names = ["first.csv", "second.csv", "first.csv"];
     let mut on_file = Vec::new();
     for name in names {
@@ -56,7 +61,8 @@ async fn both_engines_take_the_same_file_alike() {
     let nodes = world.nodes();
     assert!(nodes.iter().any(|node| node == "g0|u2|BOT|city|[\"]"), "{nodes:?}");
     let Some(database) = cluster::database() else { return };
-    let server = Store::open(&Location::Server(Server::new(database.url.clone().into())), 0).await.unwrap();
+    let server = Location::Server(Server::new(database.url.clone().into()));
+    let server = Arc::new(Store::open(&server, 0).await.unwrap());
     for (name, expected) in names.iter().zip(&on_file) {
         assert_eq!(counts(&load(&server, &world, name).await), *expected, "{name}");
     }
@@ -74,7 +80,7 @@ async fn both_engines_take_the_same_file_alike() {
     );
     world.write("third.csv", generated(60).replace("\nu", "\nw"));
     let summary = load(&server, &world, "third.csv").await;
-    assert_eq!((summary.sums.inserted, summary.sums.failed), (58, 2), "{summary:?}");
+    assert_eq!((summary.rows.inserted, summary.rows.failed), (58, 2), "{summary:?}");
 }
 
 #[test]
@@ -84,7 +90,7 @@ fn the_command_imports_into_a_server_and_goes_on_there() {
     world.write("users.csv", generated(1000));
     let args = ["users.csv", "--batch-size", "50", "--into", "env:DATABASE"];
     let env = ("DATABASE", database.url.as_str());
-    for point in ["nodes.batch.before_commit=7", "nodes.batch.after_commit=4", "nodes.finish.before_commit=1"] {
+    for point in ["nodes.batch.before_commit=7", "nodes.batch.after_commit=4", "bulk.end.before_commit=1"] {
         let args = [&args[..], &["--resume"]].concat();
         let killed = world.run_with(&args, &[env, ("PARSER_CRASH_AT", point)]);
         assert_eq!(killed.code(), None, "{point}: {}", killed.said());
@@ -92,8 +98,9 @@ fn the_command_imports_into_a_server_and_goes_on_there() {
     let done = world.run_with(&[&args[..], &["--resume"]].concat(), &[env]);
     assert_eq!(done.counts(0), "COMPLETED 1000 1000 0 0 0 0");
     assert_eq!(world.run_with(&args, &[env]).counts(0), "COMPLETED 1000 0 0 1000 0 0");
-    let jobs = cluster::sql(&database.url, "SELECT status, total, processed FROM node_jobs ORDER BY created_at");
-    assert_eq!(jobs, [["COMPLETED", "1000", "1000"], ["COMPLETED", "1000", "1000"]]);
+    let batches = "SELECT status, records, completed, unchanged FROM import_batch ORDER BY number";
+    let batches = cluster::sql(&database.url, batches);
+    assert_eq!(batches, [["completed", "1000", "1000", "0"], ["completed", "1000", "0", "1000"]]);
     assert!(!world.path("state").exists());
 }
 
@@ -103,9 +110,10 @@ async fn the_last_of_equal_keys_wins_over_all_batches() {
     let world = World::new();
     let rows = (0..6000).map(|row| format!("u{},g,{row}\n", row % 70));
     world.write("users.csv", "id,group,value\n".to_owned() + &rows.collect::<String>());
-    let server = Store::open(&Location::Server(Server::new(database.url.clone().into())), 0).await.unwrap();
+    let server = Location::Server(Server::new(database.url.clone().into()));
+    let server = Arc::new(Store::open(&server, 0).await.unwrap());
     let summary = load(&server, &world, "users.csv").await;
-    assert_eq!((summary.sums.total(), summary.sums.inserted), (6000, 70), "{summary:?}");
+    assert_eq!((summary.rows.total(), summary.rows.inserted), (6000, 70), "{summary:?}");
     let lowest = "SELECT min(CAST(metadata_value AS int)), count(*) FROM node_metadata";
     assert_eq!(cluster::sql(&database.url, lowest), [["5930", "70"]]);
 }

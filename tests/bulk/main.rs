@@ -18,4 +18,7 @@ mod remote;
 mod rows;
 #[path = "../objects/rude.rs"]
 mod rude;
+mod tables;
+mod tables_crash;
+mod tables_hostile;
 mod world;

@@ -24,8 +24,10 @@ fn columns_types_and_metadata_are_normalised() {
         "others|3|USER|full_name|Zoë",
     ];
     assert_eq!(world.nodes(), expected);
-    let job = "SELECT status, total, processed, failed, reason FROM node_jobs";
-    assert_eq!(world.rows(job), ["COMPLETED|4|4|0|NULL"]);
+    let batch =
+        "SELECT r.format, r.status, b.status, b.records, b.completed, b.failed, b.reason, r.reason FROM import_batch b
+                 JOIN import_record r ON r.number = b.import";
+    assert_eq!(world.rows(batch), ["nodes|completed|completed|4|4|0|NULL|NULL"]);
 }
 
 #[test]
@@ -62,10 +64,7 @@ fn packed_files_folders_and_lists_of_ids() {
     world.write("in/readme.txt", "x");
     let done = world.run(&["in", "--batch-size", "400"]);
     assert_eq!(done.counts(0), "COMPLETED 2500 2500 0 0 0 0");
-    assert_eq!(
-        world.rows("SELECT unchanged FROM node_job_batches ORDER BY job_id DESC, number DESC LIMIT 2"),
-        ["100", "400"]
-    );
+    assert_eq!(world.rows("SELECT unchanged FROM bulk_piece ORDER BY batch DESC, number DESC LIMIT 2"), ["100", "400"]);
     assert_eq!(world.rows("SELECT count(*), count(DISTINCT reference_id) FROM nodes"), ["2500|2500"]);
     world.write("ids", "a\nb\n\na\n\"c,d\"\n");
     assert_eq!(world.run(&["ids", "--refs", "--group", "list"]).counts(0), "COMPLETED 4 3 0 0 1 0");
@@ -157,7 +156,8 @@ fn a_job_without_rows_has_failed() {
         let file = world.run(&[name]).file(1);
         assert_eq!((file["status"].as_str(), file["reason"].as_str()), (Some("FAILED"), Some(reason)), "{name}");
     }
-    assert_eq!(world.rows("SELECT DISTINCT status FROM node_jobs"), ["FAILED"]);
+    let ends = "SELECT DISTINCT r.status, b.status, r.reason = b.reason FROM import_batch b JOIN import_record r ON r.number = b.import";
+    assert_eq!(world.rows(ends), ["failed|failed|1"]);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn stopping_at_errors_keeps_what_is_in() {
     for args in [&["--on-error", "stop"][..], &["--max-errors", "0"]] {
         let all = [&["users.csv", "--batch-size", "100", "--workers", "1"], args].concat();
         let file = world.run(&all).file(1);
-        assert_eq!(file["status"], "FAILED");
+        assert_eq!(file["status"], "PARTIALLY_FAILED");
         assert_eq!(file["reason"], "more rows failed than are put up with");
         assert!(file["total"].as_u64().unwrap() < 3000, "{file}");
     }

@@ -52,8 +52,8 @@ fn stopped_by_a_signal_it_says_how_to_go_on() {
         let url = server.url("/users.csv");
         let args = [url.as_str(), "--batch-size", "100"];
         let child = world.command(&args, &[]).spawn().unwrap();
-        let count = "SELECT count(*) FROM node_job_batches";
-        let begun = "SELECT count(*) FROM sqlite_master WHERE name = 'node_job_batches'";
+        let count = "SELECT count(*) FROM bulk_piece";
+        let begun = "SELECT count(*) FROM sqlite_master WHERE name = 'bulk_piece'";
         until(|| {
             world.path("state/catalog.db").exists()
                 && world.rows(begun) == ["1"]
@@ -64,10 +64,10 @@ fn stopped_by_a_signal_it_says_how_to_go_on() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains("--resume"), "{said}");
-        assert_eq!(world.rows("SELECT status FROM node_jobs"), ["PROCESSING"]);
+        assert_eq!(world.rows("SELECT status FROM import_record"), ["started"]);
         silent.store(false, Ordering::Relaxed);
         let done = world.run(&[&args[..], &["--resume"]].concat());
         assert_eq!(done.counts(0), "COMPLETED 5000 5000 0 0 0 0");
-        assert_eq!(world.rows("SELECT status FROM node_jobs"), ["COMPLETED"]);
+        assert_eq!(world.rows("SELECT status FROM import_record"), ["completed"]);
     }
 }

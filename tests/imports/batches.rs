@@ -109,8 +109,25 @@ fn a_bad_line_fails_alone_with_its_place() {
         let items = served.get(&format!("{import}/results?status=failed&originals=true"))["items"].clone();
         assert_eq!(items[0]["original"], "{\"kind\": ");
         assert_eq!(items[2]["original_base64"], "eyJraW5kIjoi/yJ9");
+        let failed = served.ask("GET", &format!("{import}/results?status=failed"), &[("Accept", LINES.1)], b"").lines();
+        assert_eq!((failed.len(), &failed[0]["original"]), (3, &json!("{\"kind\": ")), "a download has them unasked");
+        let bare = served.ask("GET", &format!("{import}/results"), &[("Accept", LINES.1)], b"").lines();
+        assert!(bare.iter().all(|result| result.get("original").is_none()));
         assert_eq!(place.dump().matches("\"table\":\"series\"").count(), 3, "split on the line feed only");
     });
+}
+
+#[test]
+fn a_record_that_is_nested_too_deeply_fails_alone() {
+    let place = Place::sqlite();
+    let served = place.serve();
+    let import = served.import(&json!({ "source": "s" }));
+    let deep = format!("{{\"kind\":\"series\",\"payload\":{}", "[".repeat(200_000));
+    let mut body = lines([record(1)]);
+    body.extend(format!("{deep}\n").bytes());
+    let sent = served.send(&import, &[LINES, WAIT], &body).json();
+    let of = |name: &str| [sent["results"][0][name].clone(), sent["results"][1][name].clone()];
+    assert_eq!((of("status"), of("code")), ([json!("completed"), json!("failed")], [Value::Null, json!("too_deep")]));
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn killed_at_any_point_an_import_ends_the_same() {
     for (point, passings) in POINTS {
         for passing in *passings {
             let place = Place::sqlite();
-            let mut served = place.serve_with(&[("PARSER_CRASH_AT", &format!("{point}={passing}"))]);
+            let mut served = place.serve_hastily(&[("PARSER_CRASH_AT", &format!("{point}={passing}"))]);
             script(&served);
             let started = Instant::now();
             while !served.is_dead() {

@@ -56,7 +56,7 @@ fn a_fetch_that_was_killed_goes_on_where_it_was() {
         std::fs::write(files.join("a.jsonl"), lines((1..=1600).map(record))).unwrap();
         let folder = files.to_str().unwrap().to_owned();
         let folder = ("IMPORT_FILES_PATH", folder.as_str());
-        let mut served = place.serve_with(&[folder, ("PARSER_CRASH_AT", point)]);
+        let mut served = place.serve_hastily(&[folder, ("PARSER_CRASH_AT", point)]);
         let import = served.import(&json!({ "source": "s" }));
         let body = json!({ "storage_url": "a.jsonl" }).to_string();
         // The process may die before it has answered.

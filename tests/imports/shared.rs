@@ -7,7 +7,7 @@ use crate::place::{LINES, Place, lines, record};
 #[test]
 fn two_servers_share_the_work_and_one_dies() {
     let Some(place) = Place::postgres() else { return };
-    let mut first = place.serve();
+    let mut first = place.serve_hastily(&[]);
     let second = place.serve();
     let import = first.import(&json!({ "source": "s" }));
     let sent = first.send(&import, &[LINES], &lines((1..=2000).map(record)));

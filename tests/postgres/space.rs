@@ -175,6 +175,28 @@ fn when_no_connection_is_free_everybody_waits_or_is_told_to_come_back() {
 }
 
 #[test]
+fn a_server_whose_database_goes_away_in_mid_import_says_so_and_goes_on() {
+    let Some(cluster) = Cluster::start() else { return };
+    let database = cluster.database();
+    let hasty = [("DATABASE_WAIT_SECONDS", "1"), ("IMPORT_LEASE_SECONDS", "2"), ("DATABASE_URL", &database.url)];
+    let served = Served::with(&hasty);
+    assert_eq!(served.get("/readyz").status, 200);
+    let import = begun(&served);
+    until("some are in", &served, || get(&served, &import)["results"]["completed"].as_u64() > Some(20));
+    cluster.control(&["-m", "immediate", "stop"]);
+    until("it says so", &served, || served.get("/readyz").status == 503);
+    assert_eq!(served.get("/healthz").status, 200);
+    let told = served.get("/api/v1/anime?limit=1");
+    assert_eq!((told.status, told.header("retry-after").is_some()), (503, true), "{}", told.text);
+    cluster.control(&["-m", "immediate", "restart"]);
+    until("it is ready", &served, || served.get("/readyz").status == 200);
+    let results = ended(&served, &import);
+    assert_eq!(results["completed"], COUNT, "{results}");
+    let once = "SELECT count(*) FILTER (WHERE change = 'created'), count(*) FROM import_result";
+    assert_eq!(sql(&database.url, once), [[COUNT.to_string(), COUNT.to_string()]]);
+}
+
+#[test]
 fn one_connection_is_enough_for_all_who_work() {
     let Some(database) = database() else { return };
     // A beat of the job falls into its work.

@@ -4,12 +4,15 @@
 mod auth;
 mod contract;
 mod crawl;
+mod deploy;
 mod docs;
 mod limits;
 mod openapi;
 mod problems;
 mod process;
 mod read;
+mod schemas;
 mod schemathesis;
+mod traces;
 mod upsert;
 mod world;

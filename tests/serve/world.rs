@@ -82,6 +82,21 @@ impl Served {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Its log as JSON, as it is with `LOG_FORMAT=json`.
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
+        let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.log().lines().map(line).collect()
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn poll_until(&self, so: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !so() {
+            assert!(started.elapsed() < DEADLINE, "it does not happen:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// A connection of another program to the same catalogue.
     pub(crate) fn sql(&self) -> rusqlite::Connection {
         let connection = rusqlite::Connection::open(self.catalogue()).unwrap();

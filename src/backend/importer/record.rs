@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::payload::SeriesPayload;
+use crate::error::json_problem;
 use crate::model::{RecordKind, TitleRecord};
 
 /// One thing to import.
@@ -224,7 +225,7 @@ pub(super) fn typed<'a, T: Deserialize<'a>>(json: &'a [u8], root: &str) -> Resul
         };
         let inner = error.inner();
         if inner.is_data() {
-            RecordRefused::field(field, problem(inner))
+            RecordRefused::field(field, json_problem(inner))
         } else {
             let at = format!("is not JSON (line {}, column {})", inner.line(), inner.column());
             RecordRefused { code: "malformed", ..RecordRefused::field(field, at) }
@@ -233,26 +234,6 @@ pub(super) fn typed<'a, T: Deserialize<'a>>(json: &'a [u8], root: &str) -> Resul
     match deserializer.end() {
         Ok(()) => Ok(value),
         Err(_) => Err(RecordRefused { code: "malformed", ..RecordRefused::field("record", "is followed by more") }),
-    }
-}
-
-/// What is wrong, without the place (the path says it better) and without a value of the sender's.
-fn problem(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    match text.split_once(": ") {
-        Some(("invalid type" | "invalid value", rest)) => match rest.rsplit_once("expected ") {
-            Some((_, expected)) => format!("is not {expected}"),
-            None => "has a wrong value".to_owned(),
-        },
-        _ if text.starts_with("missing field `") => {
-            format!("lacks `{}`", text.trim_start_matches("missing field `").trim_end_matches('`'))
-        }
-        _ if text.starts_with("unknown variant") => match text.rsplit_once("expected ") {
-            Some((_, expected)) => format!("is not {expected}"),
-            None => "has a wrong value".to_owned(),
-        },
-        _ => text.to_owned(),
     }
 }
 

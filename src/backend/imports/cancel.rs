@@ -1,6 +1,6 @@
 //! Stopping an import: what is open ends as failed with the code `cancelled`, what is in stays in.
 
-use super::settle::{end_batch, say_import};
+use super::settle::{end_batch, end_import};
 use super::{Imports, ImportsError, Refused, now};
 use crate::model::{ImportId, ImportStatus};
 use crate::store::imports::{self, StoredImport};
@@ -27,14 +27,21 @@ impl Imports {
                 _ => {}
             }
             for batch in imports::open_batches(session, number)? {
-                imports::fail_open(session, batch.number, "cancelled", REASON, now)?;
-                let counts = imports::counts(session, batch.number)?;
+                let counts = if batch.batch.bulk.is_some() {
+                    // Pieces that have begun come in; none begins any more.
+                    imports::lock_pieces(session, batch.number)?;
+                    let sums = imports::piece_sums(session, batch.number)?;
+                    imports::note_position(session, batch.number, &sums)?;
+                    imports::drop_input(session, batch.number)?;
+                    sums.rows.as_results()
+                } else {
+                    imports::fail_open(session, batch.number, "cancelled", REASON, now)?;
+                    imports::counts(session, batch.number)?
+                };
                 end_batch(session, &batch, ImportStatus::Cancelled, &counts, Some(REASON), now)?;
             }
-            if imports::end_import(session, number, ImportStatus::Cancelled, Some("cancelled"), now)? {
-                let results = imports::totals(session, number)?.results;
-                say_import(session, number, ImportStatus::Cancelled, Some("cancelled"), Some(&results), now)?;
-            }
+            let results = imports::totals(session, number)?.results;
+            end_import(session, number, ImportStatus::Cancelled, Some("cancelled"), &results, now)?;
             imports::import_by_number(session, number).map(Ok)
         });
         let import = done.await??;

@@ -2,7 +2,7 @@
 
 use super::settle::{say_import, settle_import};
 use super::{Imports, ImportsError, Refused, now};
-use crate::model::{Collision, ImportId, ImportStatus};
+use crate::model::{Collision, ImportFormat, ImportId, ImportStatus};
 use crate::store::imports::{self, NewImport, Process, StoredImport};
 use crate::store::sqlite::CrashPoints;
 
@@ -27,6 +27,10 @@ pub struct Create {
     pub collision: Collision,
     /// How far.
     pub process: Process,
+    /// What its batches hold.
+    pub format: ImportFormat,
+    /// What the format has to know: JSON.
+    pub options: Option<String>,
 }
 
 /// An import, and whether this request has made it.
@@ -42,9 +46,11 @@ impl Imports {
     /// Makes an import. The same key and request again give the same import.
     pub async fn create(&self, create: Create, key: Option<String>) -> Result<Created, ImportsError> {
         let request_hash = key.as_ref().map(|_| {
-            let Create { source, processor, expected_count, notes, collision, process } = &create;
-            let text =
-                format!("{source:?} {processor:?} {expected_count:?} {notes:?} {collision} {}", process.as_str());
+            let Create { source, processor, expected_count, notes, collision, process, format, options } = &create;
+            let (process, format) = (process.as_str(), format.as_str());
+            let text = format!(
+                "{source:?} {processor:?} {expected_count:?} {notes:?} {collision} {process} {format} {options:?}"
+            );
             blake3::hash(text.as_bytes()).to_hex().to_string()
         });
         let new = NewImport {
@@ -58,6 +64,8 @@ impl Imports {
             idempotency_key: key,
             request_hash,
             retry_of: None,
+            format: create.format,
+            options: create.options,
         };
         let now = now();
         let made = self.store.write(CREATE, move |session| {

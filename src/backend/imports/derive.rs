@@ -1,6 +1,6 @@
 //! What a whole comes to, from what its parts came to. Pure.
 
-use crate::model::{ImportStatus, ResultCounts};
+use crate::model::{ImportStatus, ResultCounts, RowCounts};
 use crate::store::imports::Totals;
 
 /// A batch of which nothing is open: its results, and why it could not be read to its end.
@@ -9,6 +9,17 @@ pub(super) fn batch_end(counts: &ResultCounts, trouble: Option<&str>) -> ImportS
         (_, false) => ImportStatus::Completed,
         (true, true) => ImportStatus::PartiallyFailed,
         (false, true) => ImportStatus::Failed,
+    }
+}
+
+/// A file that was read to its end, or not (`trouble` says why): how it ended, and why no better.
+pub(in crate::backend) fn bulk_end(rows: &RowCounts, trouble: Option<&str>) -> (ImportStatus, Option<String>) {
+    let why = |otherwise: String| Some(trouble.map_or(otherwise, str::to_owned));
+    match (rows.processed(), rows.failed) {
+        (0, 0) => (ImportStatus::Failed, why("the file has no rows".to_owned())),
+        (0, _) => (ImportStatus::Failed, why("every row failed".to_owned())),
+        (_, 0) if trouble.is_none() => (ImportStatus::Completed, None),
+        (_, failed) => (ImportStatus::PartiallyFailed, why(format!("{failed} of {} rows failed", rows.total()))),
     }
 }
 
@@ -40,8 +51,8 @@ pub(super) fn import_end(totals: &Totals, expected: Option<u64>) -> (ImportStatu
 mod tests {
     use proptest::prelude::*;
 
-    use super::{batch_end, import_end};
-    use crate::model::{ImportStatus, ResultCounts};
+    use super::{batch_end, bulk_end, import_end};
+    use crate::model::{ImportStatus, ResultCounts, RowCounts};
     use crate::store::imports::Totals;
 
     fn counts(completed: u64, unchanged: u64, failed: u64) -> ResultCounts {
@@ -66,6 +77,21 @@ mod tests {
         assert_eq!(reason.as_deref(), Some("3 records were expected, 2 came"));
         assert_eq!(import_end(&Totals::default(), Some(3)).0, ImportStatus::PartiallyFailed);
         assert_eq!(import_end(&Totals::default(), None), (ImportStatus::Completed, None));
+    }
+
+    #[test]
+    fn a_file_is_complete_only_when_every_row_is_in() {
+        let rows = |inserted, unchanged, failed| RowCounts { inserted, unchanged, failed, ..RowCounts::default() };
+        let end = |rows, trouble| {
+            let (status, reason) = bulk_end(&rows, trouble);
+            (status, reason.unwrap_or_default())
+        };
+        assert_eq!(end(rows(1, 1, 0), None), (ImportStatus::Completed, String::new()));
+        assert_eq!(end(rows(0, 0, 0), None), (ImportStatus::Failed, "the file has no rows".to_owned()));
+        assert_eq!(end(rows(0, 0, 3), None), (ImportStatus::Failed, "every row failed".to_owned()));
+        assert_eq!(end(rows(0, 1, 3), None), (ImportStatus::PartiallyFailed, "3 of 4 rows failed".to_owned()));
+        assert_eq!(end(rows(9, 0, 0), Some("cut")), (ImportStatus::PartiallyFailed, "cut".to_owned()));
+        assert_eq!(end(rows(0, 0, 0), Some("cut")), (ImportStatus::Failed, "cut".to_owned()));
     }
 
     proptest! {

@@ -50,6 +50,12 @@ pub enum Refused {
     /// The same place is a batch of this import already.
     #[error("This import has a batch of this storage_url already")]
     SamePlace,
+    /// It is of the other format.
+    #[error("{0}")]
+    Format(&'static str),
+    /// A command's own: no server works on it.
+    #[error("The command line runs this import: run it again there, `--resume` goes on with it")]
+    OfCommand,
     /// No place that could be read.
     #[error("{0}")]
     Place(String),

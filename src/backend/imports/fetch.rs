@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::receive::{Admitted, PIECE, Received, Target, admit};
 use super::settle::{begin, settle_batch};
 use super::work::IDLE;
-use super::{Imports, ImportsError, Item, Refused, backoff, now};
+use super::{Imports, ImportsError, Item, Refused, backoff, bulk, now};
 use crate::backend::tasks;
 use crate::error::{Fault as _, Severity};
-use crate::model::{ImportId, ImportStatus, ResultCounts};
-use crate::observe::events;
+use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, ResultCounts};
+use crate::observe::{events, spans};
 use crate::store::StoreError;
-use crate::store::imports::{self, Fetchable, MOST_RECORDS, NewBatch, NewResult, Progress};
+use crate::store::imports::{self, Bulk, Fetchable, MOST_RECORDS, NewBatch, NewImport, NewResult, Progress, Runner};
 use crate::store::objects::{ObjectError, ObjectLines, ObjectUrl, Position, StartAt};
 use crate::store::sqlite::CrashPoints;
 
@@ -24,6 +25,38 @@ const FETCH: CrashPoints = CrashPoints { before: "imports.fetch.before_commit", 
 
 /// Places that are read at once.
 const AT_ONCE: usize = 4;
+
+/// What is worked on later.
+enum Later {
+    /// Whatever is there.
+    Url(String),
+    /// Reference ids, as a JSON array.
+    Ids(Vec<u8>),
+}
+
+impl Later {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Url(url) => url.as_bytes(),
+            Self::Ids(ids) => ids,
+        }
+    }
+
+    fn url(&self) -> Option<&str> {
+        match self {
+            Self::Url(url) => Some(url),
+            Self::Ids(_) => None,
+        }
+    }
+}
+
+/// Nodes from ids alone need to know their group.
+fn takes_ids(import: &NewImport) -> bool {
+    let options = import.options.as_deref().filter(|_| import.format == ImportFormat::Nodes);
+    options
+        .and_then(|text| serde_json::from_str::<NodesOptions>(text).ok())
+        .is_some_and(|options| options.group.is_some())
+}
 
 /// Why a fetch ends before the place does.
 enum Broken {
@@ -52,7 +85,7 @@ impl From<ObjectError> for Broken {
 }
 
 impl Imports {
-    /// Takes a batch that is to be fetched from `url`.
+    /// Takes a batch that is to be fetched from `url`; of a bulk import, by a worker of its own.
     pub async fn receive_url(
         &self,
         import: ImportId,
@@ -64,9 +97,25 @@ impl Imports {
         };
         let parsed = ObjectUrl::parse(&url).map_err(|error| Refused::Place(error.to_string()))?;
         sources.check(&parsed).map_err(|error| Refused::PlaceForbidden(error.to_string()))?;
-        let hash = blake3::hash(url.as_bytes()).to_hex().to_string();
+        self.receive_later(Target { import, key }, Later::Url(url)).await
+    }
+
+    /// Takes reference ids of an import of nodes.
+    pub async fn receive_ids(
+        &self,
+        import: ImportId,
+        key: Option<String>,
+        ids: &[String],
+    ) -> Result<Received, ImportsError> {
+        let ids = serde_json::to_vec(ids).unwrap_or_default();
+        self.receive_later(Target { import, key }, Later::Ids(ids)).await
+    }
+
+    /// Takes a batch that somebody works on later.
+    async fn receive_later(&self, target: Target, later: Later) -> Result<Received, ImportsError> {
+        let hash = blake3::hash(later.bytes()).to_hex().to_string();
         let content_hash = hash.clone();
-        let target = Target { import, key };
+        let piece_rows = bulk::piece_rows(self.store.engine());
         let now = now();
         let made = self.store.write(FETCH, move |session| {
             let import = match admit(session, &target, now)? {
@@ -74,19 +123,26 @@ impl Imports {
                 Ok(Admitted::Known(batch)) => return Ok(Ok((batch, true))),
                 Ok(Admitted::New(import)) => import,
             };
+            let format = import.import.format;
+            if matches!(later, Later::Ids(_)) && !takes_ids(&import.import) {
+                return Ok(Err(Refused::Format("Only an import of nodes with a group takes reference_ids")));
+            }
             imports::lock_import(session, import.number)?;
-            if imports::batch_by_url(session, import.number, &url)?.is_some() {
+            if let Later::Url(url) = &later
+                && imports::batch_by_url(session, import.number, url)?.is_some()
+            {
                 return Ok(Err(Refused::SamePlace));
             }
             let numbers = imports::take_numbers(session, import.number, 1, 0)?;
             if numbers.closed {
                 return Ok(Err(Refused::Finalised));
             }
+            let bulk = Bulk { runner: Runner::Worker, piece_rows, size: None };
             let new = NewBatch {
                 id: Uuid::now_v7().to_string(),
                 import: import.number,
                 ordinal: numbers.batch,
-                storage_url: Some(url),
+                storage_url: later.url().map(str::to_owned),
                 idempotency_key: target.key,
                 content_hash: Some(content_hash),
                 status: ImportStatus::Created,
@@ -96,15 +152,19 @@ impl Imports {
                 counts: ResultCounts::default(),
                 position: (0, 0),
                 lease: None,
+                bulk: (format != ImportFormat::Records).then_some(bulk),
             };
             let number = imports::insert_batch(session, &new, now)?;
+            if let Later::Ids(ids) = &later {
+                imports::keep_input(session, number, ids)?;
+            }
             Ok(Ok((imports::batch_by_number(session, number)?, false)))
         });
         let (batch, known) = made.await??;
         if known {
             return self.same(batch, &hash, None).await;
         }
-        self.fetch.notify_one();
+        self.wake();
         self.ended(batch.number, None).await
     }
 
@@ -119,8 +179,9 @@ impl Imports {
             if free {
                 match self.claim_fetch().await {
                     Ok(Some(batch)) => {
+                        let span = spans::fetch(batch.import, batch.number);
                         let (imports, stop) = (self.clone(), stop.clone());
-                        running.spawn(async move { imports.fetch_one(batch, stop).await });
+                        running.spawn(async move { imports.fetch_one(batch, stop).await }.instrument(span));
                         continue;
                     }
                     Ok(None) => {}

@@ -7,6 +7,7 @@
 
 mod apply;
 mod backoff;
+mod bulk;
 mod cancel;
 mod create;
 mod derive;
@@ -33,7 +34,9 @@ use crate::store::Store;
 use crate::store::objects::Sources;
 use crate::store::sql::Engine;
 
+pub use bulk::{BulkBegin, BulkBegun, BulkFile, BulkOutcome, BulkWork, FileEnd, piece_rows};
 pub use create::{Create, Created};
+pub(super) use derive::bulk_end;
 pub use error::{ImportsError, Refused};
 pub use item::{Item, array_items};
 pub use read::{BatchView, ImportView, Summary};
@@ -86,6 +89,8 @@ pub struct Inner {
     work: Notify,
     /// There may be something to fetch.
     fetch: Notify,
+    /// There may be a file for a worker.
+    bulk: Notify,
     /// There may be something to tell; the number only changes.
     news: watch::Sender<u64>,
 }
@@ -109,8 +114,14 @@ impl Imports {
             owner,
             work: Notify::new(),
             fetch: Notify::new(),
+            bulk: Notify::new(),
             news: watch::Sender::new(0),
         }))
+    }
+
+    /// Where they are kept.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// What bounds them.
@@ -124,9 +135,10 @@ impl Imports {
     }
 
     /// Tells the workers and the watchers that something has changed.
-    fn wake(&self) {
+    pub fn wake(&self) {
         self.work.notify_one();
         self.fetch.notify_one();
+        self.bulk.notify_one();
         self.tell();
     }
 

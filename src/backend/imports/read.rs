@@ -1,7 +1,7 @@
 //! What is asked about imports.
 
 use super::{Imports, ImportsError, Refused};
-use crate::model::{ImportId, ImportStatus, ResultCounts};
+use crate::model::{ImportFormat, ImportId, ImportStatus, ResultCounts, RowCounts};
 use crate::store::imports::{
     self, BatchPage, Number, ResultQuery, StoredBatch, StoredEvent, StoredImport, StoredResult, Totals,
 };
@@ -14,6 +14,8 @@ pub struct ImportView {
     pub import: StoredImport,
     /// Its batches and results.
     pub totals: Totals,
+    /// Its rows, of a bulk import.
+    pub rows: Option<RowCounts>,
 }
 
 /// A batch and what it has come to.
@@ -23,6 +25,8 @@ pub struct BatchView {
     pub batch: StoredBatch,
     /// Its results.
     pub counts: ResultCounts,
+    /// Its rows, of a bulk import.
+    pub rows: Option<RowCounts>,
 }
 
 /// An import in numbers.
@@ -126,11 +130,20 @@ impl Imports {
 
 fn view(session: &Session<'_>, import: StoredImport) -> Result<ImportView, SqlError> {
     let totals = imports::totals(session, import.number)?;
-    Ok(ImportView { import, totals })
+    let bulk = import.import.format != ImportFormat::Records;
+    let rows = bulk.then(|| imports::import_rows(session, import.number)).transpose()?;
+    Ok(ImportView { import, totals, rows })
 }
 
-fn batch_view(session: &Session<'_>, batch: StoredBatch) -> Result<BatchView, SqlError> {
+/// A batch with what it has come to so far.
+pub(super) fn batch_view(session: &Session<'_>, mut batch: StoredBatch) -> Result<BatchView, SqlError> {
+    if batch.batch.bulk.is_some() {
+        let sums = imports::piece_sums(session, batch.number)?;
+        batch.batch.records = sums.rows.total();
+        batch.batch.position = (sums.bytes, sums.lines);
+        return Ok(BatchView { batch, counts: sums.rows.as_results(), rows: Some(sums.rows) });
+    }
     let ended = batch.batch.status.is_final();
     let counts = if ended { batch.batch.counts } else { imports::counts(session, batch.number)? };
-    Ok(BatchView { batch, counts })
+    Ok(BatchView { batch, counts, rows: None })
 }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use uuid::Uuid;
 
+use super::read::batch_view;
 use super::settle::{begin, end_batch, settle_batch, settle_import};
 use super::{BatchView, Imports, ImportsError, Item, Refused, now};
-use crate::model::{ImportId, ImportStatus, ResultCounts};
+use crate::model::{ImportFormat, ImportId, ImportStatus, ResultCounts};
 use crate::store::imports::{
     self, MOST_RECORDS, NewBatch, NewResult, Number, Progress, StoredBatch, StoredImport, StoredResult,
 };
@@ -22,6 +23,10 @@ const RECEIVE: CrashPoints =
 
 /// Records that are stored at once, and their bytes.
 pub(super) const PIECE: (usize, usize) = (500, 1 << 20);
+
+/// What is said of records that are sent to an import of another format.
+pub(super) const NO_RECORDS: &str =
+    "This import takes no records: send a storage_url, or reference_ids to one of nodes";
 
 /// What is read on, to throw it away, of a body that is refused: a client that is still sending when the connection
 /// closes would see a broken connection instead of the reason.
@@ -62,7 +67,8 @@ pub(super) fn admit(session: &Session<'_>, target: &Target, now: i64) -> Result<
         session.lock(&format!("import {} batch {key}", import.number))?;
         if let Some(batch) = imports::batch_by_key(session, import.number, key)? {
             let lost = batch.batch.lease.as_ref().is_none_or(|(_, until)| *until < now);
-            match (batch.batch.received || batch.batch.storage_url.is_some(), batch.batch.status.is_final()) {
+            let here = batch.batch.received || batch.batch.storage_url.is_some() || batch.batch.bulk.is_some();
+            match (here, batch.batch.status.is_final()) {
                 (true, _) => return Ok(Ok(Admitted::Known(batch))),
                 (false, false) if !lost => return Ok(Err(Refused::KeyInUse)),
                 (false, ended) => {
@@ -199,11 +205,11 @@ impl Imports {
             news.mark_unchanged();
             let found = self.store.read(move |session| {
                 let batch = imports::batch_by_number(session, batch)?;
+                let view = batch_view(session, batch)?;
+                let BatchView { batch, counts, .. } = &view;
                 if !batch.batch.status.is_final() {
-                    let counts = imports::counts(session, batch.number)?;
-                    return Ok((BatchView { batch, counts }, None));
+                    return Ok((view, None));
                 }
-                let counts = batch.batch.counts;
                 let small = wait.is_some() && counts.total() <= super::small::MOST as u64;
                 let query = imports::ResultQuery {
                     batch: Some(batch.number),
@@ -212,7 +218,7 @@ impl Imports {
                     ..imports::ResultQuery::default()
                 };
                 let results = small.then(|| imports::results(session, batch.batch.import, &query)).transpose()?;
-                Ok((BatchView { batch, counts }, results))
+                Ok((view, results))
             });
             let (view, results) = found.await?;
             if view.batch.batch.status.is_final() || tokio::time::Instant::now() >= until {
@@ -337,6 +343,9 @@ fn make(
     let import = match admit(session, target, now)? {
         Err(refused) => return Ok(Err(refused)),
         Ok(Admitted::Known(batch)) => return Ok(Ok(Made::Known(Box::new(batch)))),
+        Ok(Admitted::New(import)) if import.import.format != ImportFormat::Records => {
+            return Ok(Err(Refused::Format(NO_RECORDS)));
+        }
         Ok(Admitted::New(import)) => import,
     };
     imports::lock_import(session, import.number)?;
@@ -359,6 +368,7 @@ fn make(
         counts: ResultCounts::default(),
         position: (done.bytes, done.lines),
         lease: Some(lease),
+        bulk: None,
     };
     imports::insert_batch(session, &new, now).map(|number| Ok(Made::New(number)))
 }

@@ -2,11 +2,12 @@
 
 use uuid::Uuid;
 
+use super::bulk::add_batch;
 use super::create::{CREATE, Created};
 use super::settle::{say_import, settle_batch};
 use super::{Imports, ImportsError, Refused, now};
-use crate::model::{ImportId, ImportStatus, ResultCounts};
-use crate::store::imports::{self, NewBatch, NewImport, Number};
+use crate::model::{ImportFormat, ImportId, ImportStatus, ResultCounts};
+use crate::store::imports::{self, BatchPage, NewBatch, NewImport, Number, Runner, StoredBatch, StoredImport};
 use crate::store::sql::{Session, SqlError};
 
 impl Imports {
@@ -28,6 +29,9 @@ impl Imports {
             };
             if !old.status.is_final() {
                 return Ok(Err(Refused::NotEnded));
+            }
+            if old.import.format != ImportFormat::Records {
+                return retry_bulk(session, old, key, request_hash, now);
             }
             let failed = imports::failed_with_original(session, old.number)?;
             let places = imports::retried_urls(session, old.number)?;
@@ -61,6 +65,46 @@ impl Imports {
     }
 }
 
+/// Files of a bulk import of which rows are not in are worked on again, by a worker: rows that are in stay unchanged.
+fn retry_bulk(
+    session: &Session<'_>,
+    old: StoredImport,
+    key: Option<String>,
+    request_hash: Option<String>,
+    now: i64,
+) -> Result<Result<Created, Refused>, SqlError> {
+    let page = BatchPage { status: None, after: 0, limit: u32::MAX };
+    let all = imports::batches(session, old.number, page)?;
+    if all.iter().any(|batch| batch.batch.bulk.is_some_and(|bulk| bulk.runner == Runner::Command)) {
+        return Ok(Err(Refused::OfCommand));
+    }
+    let failed =
+        |batch: &&StoredBatch| matches!(batch.batch.status, ImportStatus::Failed | ImportStatus::PartiallyFailed);
+    let failed: Vec<&StoredBatch> = all.iter().filter(failed).collect();
+    if failed.is_empty() {
+        return Ok(Err(Refused::NothingFailed));
+    }
+    let new = NewImport {
+        id: ImportId::new().to_string(),
+        expected_count: None,
+        idempotency_key: key,
+        request_hash,
+        retry_of: Some(old.import.id.clone()),
+        ..old.import
+    };
+    let number = imports::insert_import(session, &new, now)?;
+    say_import(session, number, ImportStatus::Created, None, None, now)?;
+    imports::finalise(session, number, now)?;
+    for old in failed {
+        let Some(bulk) = old.batch.bulk else { continue };
+        let again = add_batch(session, number, old.batch.storage_url.clone(), None, bulk, now)?;
+        if let Some(input) = imports::input(session, old.number)? {
+            imports::keep_input(session, again.number, &input)?;
+        }
+    }
+    Ok(Ok(Created { import: imports::import_by_number(session, number)?, replayed: false }))
+}
+
 fn batch(
     session: &Session<'_>,
     import: Number,
@@ -84,6 +128,7 @@ fn batch(
         counts: ResultCounts::default(),
         position,
         lease: None,
+        bulk: None,
     };
     imports::insert_batch(session, &new, now)
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::derive;
-use crate::model::{ImportStatus, ResultCounts};
+use crate::model::{ImportFormat, ImportStatus, ResultCounts};
 use crate::store::imports::{self, Number, StoredBatch};
 use crate::store::sql::{Session, SqlError};
 
@@ -63,9 +63,25 @@ pub(super) fn settle_import(session: &Session<'_>, number: Number, now: i64) -> 
         return Ok(());
     }
     begin(session, number, None, now)?;
-    let (status, reason) = derive::import_end(&totals, import.import.expected_count);
-    if imports::end_import(session, number, status, reason.as_deref(), now)? {
-        say_import(session, number, status, reason.as_deref(), Some(&totals.results), now)?;
+    let (status, mut reason) = derive::import_end(&totals, import.import.expected_count);
+    if import.import.format != ImportFormat::Records && totals.batches == 1 {
+        // What is to be said of its only file says more.
+        reason = imports::first_reason(session, number)?.or(reason);
+    }
+    end_import(session, number, status, reason.as_deref(), &totals.results, now)
+}
+
+/// Ends an import and says so: the one place where an import that has begun comes to its end.
+pub(super) fn end_import(
+    session: &Session<'_>,
+    number: Number,
+    status: ImportStatus,
+    reason: Option<&str>,
+    results: &ResultCounts,
+    now: i64,
+) -> Result<(), SqlError> {
+    if imports::end_import(session, number, status, reason, now)? {
+        say_import(session, number, status, reason, Some(results), now)?;
     }
     Ok(())
 }

@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::apply::{Manner, apply};
 use super::item::of_record;
-use super::receive::{Admitted, Piece, Received, Target, admit};
+use super::receive::{Admitted, NO_RECORDS, Piece, Received, Target, admit};
 use super::settle::{begin, failures};
 use super::{BatchView, Imports, ImportsError, Refused, derive, now};
-use crate::model::{ResultCounts, ResultStatus};
+use crate::model::{ImportFormat, ResultCounts, ResultStatus};
 use crate::store::StoreErrorKind;
 use crate::store::imports::{self, Finish, NewBatch, NewResult, Process, StoredBatch, StoredResult};
 use crate::store::sql::SqlError;
@@ -50,6 +50,9 @@ impl Imports {
             let import = match admit(session, &target, now)? {
                 Err(refused) => return Ok(Err(refused)),
                 Ok(Admitted::Known(batch)) => return Ok(Ok(Done::Known(Box::new(batch)))),
+                Ok(Admitted::New(import)) if import.import.format != ImportFormat::Records => {
+                    return Ok(Err(Refused::Format(NO_RECORDS)));
+                }
                 Ok(Admitted::New(import)) => import,
             };
             let manner = Manner {
@@ -91,6 +94,7 @@ impl Imports {
                 counts,
                 position: (done.bytes, done.lines),
                 lease: None,
+                bulk: None,
             };
             let number = imports::insert_batch(session, &new, now)?;
             imports::insert_results(session, number, &results, now)?;
@@ -104,6 +108,7 @@ impl Imports {
                 results.into_iter().map(|result| shown(number, &id, result, now)).collect::<Result<Vec<_>, _>>()?;
             let batch = StoredBatch {
                 number,
+                tag: None,
                 superseded: false,
                 attempts: 0,
                 created_at: now,
@@ -111,7 +116,7 @@ impl Imports {
                 ended_at: Some(now),
                 batch: new,
             };
-            let view = BatchView { batch, counts };
+            let view = BatchView { batch, counts, rows: None };
             Ok(Ok(Done::New(Box::new(Received { view, results: Some(results), replayed: false }))))
         });
         match brought.await {

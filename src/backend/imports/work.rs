@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::Instrument as _;
 
 use super::apply::{Manner, apply, park};
 use super::settle::{begin, settle_batch};
@@ -20,7 +21,7 @@ use crate::backend::importer::Record;
 use crate::backend::tasks;
 use crate::error::{Fault as _, Severity};
 use crate::model::ImportStatus;
-use crate::observe::events;
+use crate::observe::{events, spans};
 use crate::store::imports::{self, Claim, Claimed, DueBatch, Finish, Number};
 use crate::store::sql::SqlError;
 use crate::store::sqlite::CrashPoints;
@@ -233,14 +234,19 @@ impl Imports {
             return group;
         }
         for held in &group {
-            if let Err(error) = self.try_record(held).await
-                && let Err(second) = self.tried_in_vain(held, &error).await
-            {
-                // The claim lapses, and somebody tries again.
-                events::import_work_failed(&second.to_string());
-            }
+            let span = spans::record(&held.batch.import_id, held.batch.number, held.claimed.result);
+            self.work_on_one(held).instrument(span).await;
         }
         group
+    }
+
+    async fn work_on_one(&self, held: &Held) {
+        if let Err(error) = self.try_record(held).await
+            && let Err(second) = self.tried_in_vain(held, &error).await
+        {
+            // The claim lapses, and somebody tries again.
+            events::import_work_failed(&second.to_string());
+        }
     }
 
     async fn try_record(&self, held: &Held) -> Result<(), StoreError> {

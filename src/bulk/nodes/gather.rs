@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::store::nodes::{Batch, Failure, NodeRow};
+use crate::store::imports::FailedRow;
+use crate::store::nodes::{Batch, NodeRow};
 
 /// Collects rows.
 #[derive(Debug)]
@@ -11,16 +12,19 @@ pub(super) struct Gather {
     number: u64,
     rows: BTreeMap<(String, String), NodeRow>,
     duplicates: u64,
-    failures: Vec<Failure>,
+    failures: Vec<FailedRow>,
+    /// Behind the last row: bytes, lines.
+    position: (u64, u64),
 }
 
 impl Gather {
     pub(super) fn new(size: u64) -> Self {
-        Self { size, number: 0, rows: BTreeMap::new(), duplicates: 0, failures: Vec::new() }
+        Self { size, number: 0, rows: BTreeMap::new(), duplicates: 0, failures: Vec::new(), position: (0, 0) }
     }
 
-    /// Adds a row; gives the batch that it fills.
-    pub(super) fn add(&mut self, row: Result<NodeRow, Failure>) -> Option<Batch> {
+    /// Adds a row, behind which is `position`; gives the batch that it fills.
+    pub(super) fn add(&mut self, row: Result<NodeRow, FailedRow>, position: (u64, u64)) -> Option<Batch> {
+        self.position = position;
         match row {
             Ok(row) => {
                 // The last one of a key wins.
@@ -47,6 +51,7 @@ impl Gather {
             rows: std::mem::take(&mut self.rows).into_values().collect(),
             duplicates: std::mem::take(&mut self.duplicates),
             failures: std::mem::take(&mut self.failures),
+            position: self.position,
         };
         self.number += 1;
         batch

@@ -29,9 +29,6 @@ pub const KINDS: &[&str] = &[
     "UNKNOWN",
 ];
 
-/// The type where the file has none.
-pub const DEFAULT_KIND: &str = "USER";
-
 /// The columns of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -77,13 +74,13 @@ impl Header {
     }
 }
 
-/// The type that a cell names.
-pub fn kind_of(cell: &str) -> &'static str {
+/// The type that a cell names; an empty one says nothing.
+pub fn kind_of(cell: &str) -> Option<&'static str> {
     if cell.is_empty() {
-        return DEFAULT_KIND;
+        return None;
     }
     let name: String = cell.chars().map(|c| if c == ' ' || c == '-' { '_' } else { c.to_ascii_uppercase() }).collect();
-    KINDS.iter().find(|kind| **kind == name).copied().unwrap_or("UNKNOWN")
+    Some(KINDS.iter().find(|kind| **kind == name).copied().unwrap_or("UNKNOWN"))
 }
 
 /// Lower case, and `_` for whatever is not a letter of a to z, a digit or `_`.
@@ -126,9 +123,9 @@ mod tests {
 
     #[test]
     fn types_are_thirteen_and_unknown_is_the_fallback() {
-        assert_eq!(kind_of("couple candidate"), "COUPLE_CANDIDATE");
-        assert_eq!(kind_of("Bot"), "BOT");
-        assert_eq!(kind_of(""), "USER");
-        assert_eq!(kind_of("wizard"), "UNKNOWN");
+        assert_eq!(kind_of("couple candidate"), Some("COUPLE_CANDIDATE"));
+        assert_eq!(kind_of("Bot"), Some("BOT"));
+        assert_eq!(kind_of(""), None);
+        assert_eq!(kind_of("wizard"), Some("UNKNOWN"));
     }
 }

@@ -2,37 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use super::header::{DEFAULT_KIND, Header, kind_of};
-use crate::bulk::Row;
-use crate::store::nodes::{Failure, NodeRow};
+use bytes::Bytes;
 
-/// Longest reference id and group: both are keys of an index.
-const LONGEST_KEY: usize = 512;
+use super::header::{Header, kind_of};
+use crate::bulk::Row;
+use crate::model::LONGEST_NODE_KEY;
+use crate::store::imports::FailedRow;
+use crate::store::nodes::NodeRow;
 
 /// The node of a row. `group`: the one group of the job, if there is one.
-pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<NodeRow, Failure> {
-    let (line, text, ends, raw) = match row {
-        Row::Broken { line, code, raw } => {
+pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<NodeRow, FailedRow> {
+    let (at, text, ends, raw) = match row {
+        Row::Broken { line, offset, code, raw } => {
             let message = match code {
                 "row_too_long" => "the row is longer than is read",
                 _ => "a quote is never closed",
             };
-            return Err(failure(line, None, code, message.to_owned(), &raw));
+            return Err(failure((line, offset), None, code, message.to_owned(), raw));
         }
-        Row::Fields { line, text, ends, raw } => (line, text, ends, raw),
+        Row::Fields { line, offset, text, ends, raw } => ((line, offset), text, ends, raw),
     };
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let cells: Result<Vec<&str>, _> =
         starts.zip(&ends).map(|(start, end)| std::str::from_utf8(&text[start..*end])).collect();
     let Ok(cells) = cells else {
-        return Err(failure(line, None, "not_utf8", "a cell is not UTF-8".to_owned(), &raw));
+        return Err(failure(at, None, "not_utf8", "a cell is not UTF-8".to_owned(), raw));
     };
     let cell = |index: usize| cells.get(index).copied().unwrap_or_default().trim();
     let reference = cell(header.reference);
     let refuse = |code: &str, message: String| {
-        let named = (!reference.is_empty() && reference.len() <= LONGEST_KEY && !reference.contains('\0'))
+        let named = (!reference.is_empty() && reference.len() <= LONGEST_NODE_KEY && !reference.contains('\0'))
             .then(|| reference.to_owned());
-        Err(failure(line, named, code, message, &raw))
+        Err(failure(at, named, code, message, raw.clone()))
     };
     if cells.iter().skip(header.names.len()).any(|cell| !cell.trim().is_empty()) {
         let message = format!("{} cells under {} columns", cells.len(), header.names.len());
@@ -52,8 +53,8 @@ pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<Nod
         (Some(group), _) | (None, Some(group)) => group,
         (None, None) => return refuse("group_missing", "it has no group id".to_owned()),
     };
-    if reference.len() > LONGEST_KEY || group.len() > LONGEST_KEY {
-        return refuse("key_too_long", format!("reference id and group have at most {LONGEST_KEY} bytes"));
+    if reference.len() > LONGEST_NODE_KEY || group.len() > LONGEST_NODE_KEY {
+        return refuse("key_too_long", format!("reference id and group have at most {LONGEST_NODE_KEY} bytes"));
     }
     let metadata: BTreeMap<String, String> = header
         .metadata
@@ -64,15 +65,24 @@ pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<Nod
     Ok(NodeRow {
         group: group.to_owned(),
         reference: reference.to_owned(),
-        kind: header.kind.map_or(DEFAULT_KIND, |index| kind_of(cell(index))),
+        kind: header.kind.and_then(|index| kind_of(cell(index))),
         metadata,
-        line,
-        original: raw.to_vec(),
+        line: at.0,
+        offset: at.1,
+        original: raw,
     })
 }
 
-pub(super) fn failure(line: u64, reference: Option<String>, code: &str, message: String, raw: &[u8]) -> Failure {
-    Failure { line, reference, code: code.to_owned(), message, original: raw.to_vec() }
+/// A row that is no node. `at`: its line, and where its first byte stands.
+pub(super) fn failure(
+    (line, offset): (u64, u64),
+    external_id: Option<String>,
+    code: &str,
+    message: String,
+    raw: Bytes,
+) -> FailedRow {
+    let (kind, code) = ("node".to_owned(), code.to_owned());
+    FailedRow { line, offset, kind, external_id, code, message, original: Some(raw) }
 }
 
 /// Line ends within a value become spaces.

@@ -206,7 +206,7 @@ impl Batch {
     }
 
     fn authorised(&self, request: Request) -> Request {
-        request.header(HeaderName::from_static("x-internal-token"), self.token.clone())
+        request.header(HeaderName::from_static("x-internal-token"), self.token.clone()).traced()
     }
 
     /// A backend may repeat our request in its answer, token and all.

@@ -77,7 +77,8 @@ impl Client {
 
     async fn once(&self, endpoint: Endpoint, body: Bytes) -> Result<Answer, Trouble> {
         let request = Request::post_json(endpoint.path(), endpoint.path(), body)
-            .header(HeaderName::from_static("x-internal-token"), self.token.clone());
+            .header(HeaderName::from_static("x-internal-token"), self.token.clone())
+            .traced();
         match self.service.send(request).await {
             Ok(response) => Ok(self.scrub(understand(&response))),
             Err(error) if error.is_service_wide() => Err(Trouble::Stop(LoadError::Http(error))),

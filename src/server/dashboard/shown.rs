@@ -72,7 +72,7 @@ pub(super) struct ShownImport {
 
 impl From<ImportView> for ShownImport {
     fn from(view: ImportView) -> Self {
-        let ImportView { import, totals } = view;
+        let ImportView { import, totals, .. } = view;
         let ended = import.status.is_final();
         let failed = totals.results.failed > 0 || totals.failed_batches > 0;
         Self {
@@ -110,7 +110,7 @@ pub(super) struct ShownBatch {
 
 impl From<BatchView> for ShownBatch {
     fn from(view: BatchView) -> Self {
-        let BatchView { batch, counts } = view;
+        let BatchView { batch, counts, .. } = view;
         Self {
             ordinal: batch.batch.ordinal,
             from: batch.batch.storage_url.unwrap_or_else(|| "sent with the request".to_owned()),

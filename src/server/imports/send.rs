@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,6 +20,7 @@ use super::refuse::refusal;
 use super::types::{ShownBatch, ShownResult, idempotency_key, replayed};
 use crate::backend::imports::{self, ImportsError, Received};
 use crate::model::{ImportId, ImportStatus, RecordKind};
+use crate::observe::spans;
 use crate::server::answer::Refusal;
 use crate::server::app::Shared;
 use crate::server::body::parse;
@@ -163,25 +165,29 @@ async fn send(
     let key = idempotency_key(&headers)?;
     let wait = wait(&headers);
     let backend = shared.imports.clone();
+    let span = spans::receive(&id);
     let received = if media_type(&headers).as_deref() == Some("application/x-ndjson") {
         let stream = body.into_data_stream();
         // A task of its own: if the client goes away, the batch still learns that it was cut.
-        let task = tokio::spawn(async move { backend.receive_lines(id, key, stream, wait).await });
+        let task = tokio::spawn(async move { backend.receive_lines(id, key, stream, wait).await }.instrument(span));
         task.await.map_err(|error| Refusal::internal(error.to_string()))?
     } else {
         let body = whole(body, shared.imports.limits().record_bytes).await?;
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => {
                 let StoredElsewhere { storage_url } = parse(&body)?;
-                backend.receive_url(id, key, storage_url).await
+                backend.receive_url(id, key, storage_url).instrument(span).await
             }
             Some(_) => {
                 let hash = imports::hash(&body);
                 let items = imports::array_items(&body)
                     .ok_or_else(|| Refusal::invalid("the body is neither an array of records nor a storage_url"))?;
-                backend.receive_items(id, key, items, hash, wait).await
+                backend.receive_items(id, key, items, hash, wait).instrument(span).await
             }
-            None => backend.receive_items(id, key, Vec::new(), imports::hash(&body), wait).await,
+            None => {
+                let nothing = backend.receive_items(id, key, Vec::new(), imports::hash(&body), wait);
+                nothing.instrument(span).await
+            }
         }
     };
     received.map_err(|error: ImportsError| refusal(&error)).map(|received| answer(id, received, wait))

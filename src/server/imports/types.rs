@@ -10,7 +10,7 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use crate::backend::imports::{BatchView, Create, ImportView};
-use crate::model::{Change, Collision, ImportStatus, ResultCounts, ResultStatus, Writes};
+use crate::model::{Change, Collision, ImportFormat, ImportStatus, ResultCounts, ResultStatus, Writes};
 use crate::server::answer::Refusal;
 use crate::store::imports::{Process, StoredResult, Totals};
 use crate::store::objects::ObjectUrl;
@@ -81,6 +81,8 @@ impl NewImport {
             notes: self.notes,
             collision: self.collision,
             process: self.process,
+            format: ImportFormat::Records,
+            options: None,
         })
     }
 }
@@ -178,7 +180,7 @@ fn time(millis: i64) -> Timestamp {
 
 impl From<ImportView> for ShownImport {
     fn from(view: ImportView) -> Self {
-        let ImportView { import: stored, totals } = view;
+        let ImportView { import: stored, totals, .. } = view;
         let import = stored.import;
         Self {
             id: import.id,
@@ -249,7 +251,7 @@ pub(super) struct ShownPosition {
 
 impl From<BatchView> for ShownBatch {
     fn from(view: BatchView) -> Self {
-        let BatchView { batch: stored, counts } = view;
+        let BatchView { batch: stored, counts, .. } = view;
         let batch = stored.batch;
         Self {
             id: batch.id,

@@ -1,5 +1,6 @@
 //! Batches: how they arrive, how far they were read, how they end.
 
+use super::bulk::Runner;
 use super::{Number, changed, word};
 use crate::model::{ImportStatus, ResultCounts};
 use crate::store::sql::{Engine, Row, Session, SqlError, Value, signed, values};
@@ -33,6 +34,19 @@ pub struct NewBatch {
     pub position: (u64, u64),
     /// Who receives it, until when.
     pub lease: Option<(String, i64)>,
+    /// Who works on it, in a bulk import.
+    pub bulk: Option<Bulk>,
+}
+
+/// What only batches of bulk imports have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bulk {
+    /// Who works on it.
+    pub runner: Runner,
+    /// Rows of one piece.
+    pub piece_rows: u64,
+    /// Bytes of the object, if they are known.
+    pub size: Option<u64>,
 }
 
 /// A batch.
@@ -42,6 +56,8 @@ pub struct StoredBatch {
     pub number: Number,
     /// What it was made from, and where it stands.
     pub batch: NewBatch,
+    /// Which version of the object it is of.
+    pub tag: Option<String>,
     /// It was cut and sent again.
     pub superseded: bool,
     /// Attempts to fetch it.
@@ -101,7 +117,7 @@ pub struct Progress {
 
 const COLUMNS: &str = "number, CAST(id AS TEXT), import, ordinal, storage_url, idempotency_key, content_hash, status, \
      reason, received, superseded, records, position_bytes, position_lines, completed, unchanged, failed, attempts, \
-     created_at, updated_at, ended_at, lease_owner, lease_until";
+     created_at, updated_at, ended_at, lease_owner, lease_until, runner, piece_rows, size, storage_tag";
 
 fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
     let status = row.text(7)?;
@@ -110,6 +126,11 @@ fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
         unchanged: row.get(15)?,
         failed: row.get(16)?,
         ..ResultCounts::default()
+    };
+    let runner = row.text_or_null(23)?.map(|text| word(Runner::named(text), text)).transpose()?;
+    let bulk = match runner {
+        None => None,
+        Some(runner) => Some(Bulk { runner, piece_rows: row.get::<Option<u64>>(24)?.unwrap_or(1), size: row.get(25)? }),
     };
     Ok(StoredBatch {
         number: row.get(0)?,
@@ -127,7 +148,9 @@ fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
             counts,
             position: (row.get(12)?, row.get(13)?),
             lease: row.get::<Option<String>>(21)?.zip(row.get(22)?),
+            bulk,
         },
+        tag: row.get(26)?,
         superseded: row.get(10)?,
         attempts: row.get(17)?,
         created_at: row.get(18)?,
@@ -142,8 +165,9 @@ pub fn insert_batch(session: &Session<'_>, new: &NewBatch, now: i64) -> Result<N
     session.one(
         "INSERT INTO import_batch (id, import, ordinal, storage_url, idempotency_key, content_hash, status, received, \
          records, completed, unchanged, failed, position_bytes, position_lines, lease_owner, lease_until, created_at, \
-         updated_at, ended_at, reason) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17, ?18, ?19) \
+         updated_at, ended_at, reason, runner, piece_rows, size) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17, ?18, ?19, ?20, ?21, \
+         ?22) \
          RETURNING number",
         values![
             &new.id,
@@ -164,7 +188,10 @@ pub fn insert_batch(session: &Session<'_>, new: &NewBatch, now: i64) -> Result<N
             new.lease.as_ref().map(|(_, until)| *until),
             now,
             ended,
-            &new.reason
+            &new.reason,
+            new.bulk.map(|bulk| bulk.runner.as_str()),
+            new.bulk.map(|bulk| signed(bulk.piece_rows)).transpose()?,
+            new.bulk.and_then(|bulk| bulk.size).map(signed).transpose()?
         ],
         |row| row.get(0),
     )
@@ -324,12 +351,18 @@ pub fn open_batches(session: &Session<'_>, import: Number) -> Result<Vec<StoredB
     )
 }
 
+/// Why the first batch of an import is no better.
+pub fn first_reason(session: &Session<'_>, import: Number) -> Result<Option<String>, SqlError> {
+    let sql = "SELECT reason FROM import_batch WHERE import = ?1 AND superseded = FALSE ORDER BY ordinal LIMIT 1";
+    session.first(sql, values![import], |row| row.get(0)).map(Option::flatten)
+}
+
 /// Batches that were being received by somebody who is gone.
 pub fn lost_receipts(session: &Session<'_>, now: i64) -> Result<Vec<StoredBatch>, SqlError> {
     session.query(
         &format!(
             "SELECT {COLUMNS} FROM import_batch WHERE status IN ('created', 'started') AND received = FALSE \
-             AND storage_url IS NULL AND (lease_until IS NULL OR lease_until < ?1) ORDER BY number LIMIT 50"
+             AND runner IS NULL AND storage_url IS NULL AND (lease_until IS NULL OR lease_until < ?1) ORDER BY number LIMIT 50"
         ),
         values![now],
         batch,
@@ -340,7 +373,7 @@ pub fn lost_receipts(session: &Session<'_>, now: i64) -> Result<Vec<StoredBatch>
 pub fn any_fetchable(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
     session.exists(
         "SELECT 1 FROM import_batch WHERE status IN ('created', 'started') AND received = FALSE \
-         AND storage_url IS NOT NULL AND not_before <= ?1 AND (lease_until IS NULL OR lease_until < ?1) LIMIT 1",
+         AND runner IS NULL AND storage_url IS NOT NULL AND not_before <= ?1 AND (lease_until IS NULL OR lease_until < ?1) LIMIT 1",
         values![now],
     )
 }
@@ -352,7 +385,7 @@ pub fn claim_fetch(session: &Session<'_>, owner: &str, until: i64, now: i64) -> 
         &format!(
             "UPDATE import_batch SET lease_owner = ?1, lease_until = ?2, attempts = attempts + 1, updated_at = ?3 \
              WHERE number = (SELECT number FROM import_batch WHERE status IN ('created', 'started') \
-               AND received = FALSE AND storage_url IS NOT NULL AND not_before <= ?3 \
+               AND received = FALSE AND runner IS NULL AND storage_url IS NOT NULL AND not_before <= ?3 \
                AND (lease_until IS NULL OR lease_until < ?3) ORDER BY number LIMIT 1 {alone}) \
              RETURNING number, import, storage_url, records, position_bytes, position_lines, attempts, storage_tag"
         ),

@@ -56,7 +56,7 @@ const DUE: [(ResultStatus, &str); 3] = [
 pub fn due_batches(session: &Session<'_>, now: i64, limit: u32) -> Result<Vec<DueBatch>, SqlError> {
     let sql = "SELECT b.number, b.status, r.number, CAST(r.id AS TEXT), r.status, r.collision, r.process \
          FROM import_batch b JOIN import_record r ON r.number = b.import \
-         WHERE b.status IN ('created', 'started') AND (b.received = TRUE OR b.storage_url IS NOT NULL) \
+         WHERE b.status IN ('created', 'started') AND b.runner IS NULL AND (b.received = TRUE OR b.storage_url IS NOT NULL) \
            AND (EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'created') \
              OR EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'retrying' \
                AND not_before <= ?1) \
@@ -83,7 +83,7 @@ pub fn due_batches(session: &Session<'_>, now: i64, limit: u32) -> Result<Vec<Du
 pub fn finished_batches(session: &Session<'_>, limit: u32) -> Result<Vec<(Number, Number)>, SqlError> {
     session.query(
         "SELECT b.number, b.import FROM import_batch b \
-         WHERE b.status IN ('created', 'started') AND b.received = TRUE \
+         WHERE b.status IN ('created', 'started') AND b.runner IS NULL AND b.received = TRUE \
            AND NOT EXISTS (SELECT 1 FROM import_result WHERE batch = b.number \
              AND status IN ('created', 'started', 'retrying')) \
          ORDER BY b.number LIMIT ?1",

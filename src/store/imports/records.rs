@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Number, changed, word};
-use crate::model::{Collision, ImportStatus};
+use crate::model::{Collision, ImportFormat, ImportStatus};
 use crate::store::sql::{Row, Session, SqlError, Value, signed, values};
 
 /// How far records are brought.
@@ -50,6 +50,10 @@ pub struct NewImport {
     pub request_hash: Option<String>,
     /// Whose failed records it tries again.
     pub retry_of: Option<String>,
+    /// What its batches hold.
+    pub format: ImportFormat,
+    /// What the format has to know: JSON.
+    pub options: Option<String>,
 }
 
 /// An import.
@@ -79,7 +83,7 @@ pub struct StoredImport {
 
 const COLUMNS: &str = "number, CAST(id AS TEXT), source, processor, expected_count, notes, collision, process, status, \
      reason, idempotency_key, request_hash, CAST(retry_of AS TEXT), batches, events, finalised_at, created_at, \
-     updated_at, ended_at";
+     updated_at, ended_at, format, options";
 
 fn import(row: &Row<'_>) -> Result<StoredImport, SqlError> {
     let status = row.text(8)?;
@@ -97,6 +101,8 @@ fn import(row: &Row<'_>) -> Result<StoredImport, SqlError> {
             idempotency_key: row.get(10)?,
             request_hash: row.get(11)?,
             retry_of: row.get(12)?,
+            format: word(ImportFormat::named(row.text(19)?), row.text(19)?)?,
+            options: row.get(20)?,
         },
         status: word(ImportStatus::named(status), status)?,
         reason: row.get(9)?,
@@ -119,8 +125,8 @@ pub fn insert_import(session: &Session<'_>, new: &NewImport, now: i64) -> Result
     let expected = new.expected_count.map(signed).transpose()?;
     session.one(
         "INSERT INTO import_record (id, source, processor, expected_count, notes, collision, process, status, \
-         idempotency_key, request_hash, retry_of, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'created', ?8, ?9, ?10, ?11, ?11) RETURNING number",
+         idempotency_key, request_hash, retry_of, created_at, updated_at, format, options) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'created', ?8, ?9, ?10, ?11, ?11, ?12, ?13) RETURNING number",
         values![
             &new.id,
             &new.source,
@@ -132,7 +138,39 @@ pub fn insert_import(session: &Session<'_>, new: &NewImport, now: i64) -> Result
             &new.idempotency_key,
             &new.request_hash,
             &new.retry_of,
-            now
+            now,
+            new.format.as_str(),
+            &new.options
+        ],
+        |row| row.get(0),
+    )
+}
+
+/// Makes an import that is at its end: of one batch, and closed.
+pub fn insert_ended(
+    session: &Session<'_>,
+    new: &NewImport,
+    status: ImportStatus,
+    reason: Option<&str>,
+    now: i64,
+) -> Result<Number, SqlError> {
+    session.one(
+        "INSERT INTO import_record (id, source, processor, notes, collision, process, status, reason, \
+         idempotency_key, batches, finalised_at, created_at, updated_at, ended_at, format, options) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?10, ?10, ?10, ?11, ?12) RETURNING number",
+        values![
+            &new.id,
+            &new.source,
+            &new.processor,
+            &new.notes,
+            new.collision.as_str(),
+            new.process.as_str(),
+            status.as_str(),
+            reason,
+            &new.idempotency_key,
+            now,
+            new.format.as_str(),
+            &new.options
         ],
         |row| row.get(0),
     )

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Number, changed, word};
+use super::{Number, bulk, changed, word};
 use crate::model::{Change, ImportStatus, ResultCounts, ResultStatus, Writes};
 use crate::store::sql::{Row, Session, SqlError, Value, signed, values};
 
@@ -120,6 +120,16 @@ pub fn result_id(batch: Number, ordinal: u64) -> Result<i64, SqlError> {
         return Err(SqlError::Refused(format!("a batch holds at most {MOST_RECORDS} records")));
     }
     Ok((batch << SHIFT) + signed(ordinal)?)
+}
+
+/// The last place of a batch that has a result; 0 = none has.
+pub(super) fn last_ordinal(session: &Session<'_>, batch: Number) -> Result<u64, SqlError> {
+    let (first, last) = span(batch);
+    let found: Option<i64> =
+        session.one("SELECT max(id) FROM import_result WHERE id BETWEEN ?1 AND ?2", values![first, last], |row| {
+            row.get(0)
+        })?;
+    Ok(found.map_or(0, |id| u64::try_from(id - first).unwrap_or_default()))
 }
 
 /// First and last id of a batch.
@@ -340,13 +350,14 @@ pub fn totals(session: &Session<'_>, import: Number) -> Result<Totals, SqlError>
     }
     if open {
         let numbers: Vec<Number> = session.query(
-            "SELECT number FROM import_batch WHERE import = ?1 AND status IN ('created', 'started')",
+            "SELECT number FROM import_batch WHERE import = ?1 AND status IN ('created', 'started') AND runner IS NULL",
             values![import],
             |row| row.get(0),
         )?;
         for number in numbers {
             totals.results.add_all(&counts(session, number)?);
         }
+        totals.results.add_all(&bulk::open_rows(session, import)?.as_results());
     }
     Ok(totals)
 }

@@ -1,11 +1,18 @@
-//! Nodes and the jobs that import them. A batch is one transaction: its nodes, its failures and the mark that it is in.
+//! Nodes. A batch is one transaction: its nodes, its failed rows and the mark that it is in.
 
-mod jobs;
+mod groups;
+mod missing;
+mod sets;
 mod write;
 
 use std::collections::BTreeMap;
 
-pub use jobs::{Job, JobStatus, Sums, begin, each_failure, finish, sums, unfinished};
+use bytes::Bytes;
+
+use super::imports::FailedRow;
+
+pub use groups::{group_ids, has_group};
+pub use missing::insert_missing;
 pub use write::{Written, batch, nodes};
 
 /// One node as a batch brings it. Keys are unique within a batch.
@@ -15,29 +22,16 @@ pub struct NodeRow {
     pub group: String,
     /// Its id in the group.
     pub reference: String,
-    /// One of the thirteen.
-    pub kind: &'static str,
+    /// One of the thirteen; none = nothing is said of it: what is stored stays, and a new node is a `USER`.
+    pub kind: Option<&'static str>,
     /// Metadata; keys that are stored and not named here stay.
     pub metadata: BTreeMap<String, String>,
-    /// Where it came from, for its failure.
+    /// Where it came from, for its failure: its first line.
     pub line: u64,
+    /// Where its first byte stands.
+    pub offset: u64,
     /// The row as it was.
-    pub original: Vec<u8>,
-}
-
-/// A row that is not in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Its first line in the file.
-    pub line: u64,
-    /// Its reference id, if it has one.
-    pub reference: Option<String>,
-    /// A name for programs.
-    pub code: String,
-    /// A sentence for people.
-    pub message: String,
-    /// The row as it was.
-    pub original: Vec<u8>,
+    pub original: Bytes,
 }
 
 /// Rows that go in together.
@@ -50,5 +44,7 @@ pub struct Batch {
     /// Rows whose key came again in the same batch; the last one is in `rows`.
     pub duplicates: u64,
     /// Rows that are not stored.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailedRow>,
+    /// Bytes and lines behind its last row.
+    pub position: (u64, u64),
 }

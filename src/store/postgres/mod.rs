@@ -7,7 +7,9 @@
 
 mod answer;
 mod connection;
+mod copying;
 mod failure;
+mod feeding;
 mod migrate;
 mod parameter;
 mod target;
@@ -30,7 +32,9 @@ use crate::error::Party;
 use worker::Worker;
 
 pub use answer::Answer;
+pub use copying::CopyType;
 pub use failure::Failure;
+pub use feeding::CopyIn;
 pub use transaction::Transaction;
 
 pub(super) use target::Target;

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::future::{join_all, try_join_all};
@@ -15,7 +15,9 @@ use tokio_postgres::{Row, RowStream};
 
 use super::answer::Answer;
 use super::connection::Connection;
+use super::copying::{CopyType, Encoder};
 use super::failure::Failure;
+use super::target::SILENCE;
 use crate::store::sql::{SqlError, Value};
 
 /// Rows that are on their way to the server at once.
@@ -46,6 +48,8 @@ pub struct Transaction<'c> {
     question: bool,
     open: RefCell<Vec<Rc<RefCell<Open>>>>,
     limit: Cell<Option<Duration>>,
+    /// When the whole transaction has taken too long.
+    deadline: Cell<Option<Instant>>,
     failed: Cell<bool>,
     lost: Cell<bool>,
     stale: Cell<bool>,
@@ -59,6 +63,7 @@ impl<'c> Transaction<'c> {
             question,
             open: RefCell::default(),
             limit: Cell::new(Some(connection.limit)),
+            deadline: Cell::new(None),
             failed: Cell::new(false),
             lost: Cell::new(false),
             stale: Cell::new(false),
@@ -85,8 +90,17 @@ impl<'c> Transaction<'c> {
         self.lost.get()
     }
 
-    fn wait<T>(&self, future: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, SqlError> {
-        let limit = self.limit.get();
+    /// Whom statements of another kind are sent to.
+    pub(super) fn client(&self) -> &tokio_postgres::Client {
+        &self.connection.client
+    }
+
+    pub(super) fn wait<T>(
+        &self,
+        future: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, SqlError> {
+        let left = self.deadline.get().map(|end| end.saturating_duration_since(Instant::now()) + SILENCE);
+        let limit = [self.limit.get(), left].into_iter().flatten().min();
         let answer = self.runtime.block_on(async {
             match limit {
                 Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| Failure::Silent(limit)),
@@ -105,6 +119,30 @@ impl<'c> Transaction<'c> {
     pub(in crate::store) fn take_time(&self) -> Result<(), SqlError> {
         self.limit.set(None);
         self.batch("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+    }
+
+    /// The server ends a statement that takes longer than `limit`, and all that follow together end by then, too.
+    pub(in crate::store) fn end_within(&self, limit: Duration) -> Result<(), SqlError> {
+        self.deadline.set(Some(Instant::now() + limit));
+        self.batch(&format!("SET LOCAL statement_timeout = {}", limit.as_millis().max(1)))
+    }
+
+    /// Copies rows into a table; how many. Memory does not grow with their number.
+    pub(in crate::store) fn copy_in<'v, R: AsRef<[Value<'v>]>>(
+        &self,
+        sql: &str,
+        types: &[CopyType],
+        rows: impl Iterator<Item = R>,
+    ) -> Result<u64, SqlError> {
+        self.settle()?;
+        let mut encoder = Encoder::new(types, rows);
+        let sent = self.wait(encoder.send(&self.connection.client, sql));
+        if let Some(fault) = encoder.fault() {
+            // The server has been told, and the transaction is lost with it.
+            self.failed.set(true);
+            return Err(fault);
+        }
+        sent
     }
 
     pub(in crate::store) fn batch(&self, sql: &str) -> Result<(), SqlError> {
@@ -211,7 +249,7 @@ impl<'c> Transaction<'c> {
     }
 
     /// Answers come one after the other on the wire: the next can only be read when those before it are.
-    fn settle(&self) -> Result<(), SqlError> {
+    pub(super) fn settle(&self) -> Result<(), SqlError> {
         for open in self.open.borrow().iter() {
             while self.more(open)? {}
         }

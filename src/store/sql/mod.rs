@@ -14,6 +14,8 @@ use rusqlite::Connection;
 
 use crate::store::postgres::{Answer, Transaction};
 
+pub use crate::store::postgres::CopyType;
+
 pub use error::SqlError;
 pub use row::{Column, Row};
 pub use value::{Cell, Value, signed};
@@ -205,6 +207,39 @@ impl Session<'_> {
             Self::Postgres(_) => {
                 self.exists("SELECT pg_advisory_xact_lock(hashtextextended(?1, 0))", values![name]).map(drop)
             }
+        }
+    }
+
+    /// The same, but beside others that take it so; [`Session::lock`] waits for all of them.
+    pub fn lock_shared(&self, name: &str) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => {
+                self.exists("SELECT pg_advisory_xact_lock_shared(hashtextextended(?1, 0))", values![name]).map(drop)
+            }
+        }
+    }
+
+    /// Ends this transaction's work if it takes longer than `limit` in all. On the embedded engine, whose statements are
+    /// short, whoever runs many looks at the clock now and then.
+    pub fn end_within(&self, limit: std::time::Duration) -> Result<(), SqlError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(transaction) => transaction.end_within(limit),
+        }
+    }
+
+    /// Copies rows into a table (`COPY … FROM STDIN (FORMAT binary)`) of a server; how many. The embedded engine has no
+    /// such thing, and needs none.
+    pub fn copy_in<'v, R: AsRef<[Value<'v>]>>(
+        &self,
+        sql: &str,
+        types: &[CopyType],
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<u64, SqlError> {
+        match self {
+            Self::Sqlite(_) => Err(SqlError::Refused("the embedded engine copies nothing".to_owned())),
+            Self::Postgres(transaction) => transaction.copy_in(sql, types, rows.into_iter()),
         }
     }
 }

@@ -141,10 +141,29 @@ impl Database {
         E: Into<SqlError> + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
+        self.queue(points, false, job).await
+    }
+
+    /// A change in a transaction of its own, however large.
+    pub(super) async fn submit_alone<T, E, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        E: Into<SqlError> + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.queue(Some(points), true, job).await
+    }
+
+    async fn queue<T, E, F>(&self, points: Option<CrashPoints>, alone: bool, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        E: Into<SqlError> + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let task = Box::new(Work::new(job, reply, Arc::clone(&self.place)));
         let jobs = self.jobs.as_ref().ok_or_else(|| self.place.closed())?;
-        jobs.send(Job { points, task }).await.map_err(|_| self.place.closed())?;
+        jobs.send(Job { points, alone, task }).await.map_err(|_| self.place.closed())?;
         answer.await.map_err(|_| self.place.closed())?
     }
 }

@@ -24,6 +24,9 @@ pub struct CrashPoints {
 /// One queued job; `points` only for changes.
 pub(super) struct Job {
     pub(super) points: Option<CrashPoints>,
+    /// It has its transaction to itself. A savepoint keeps every page that changes within it, in memory: too much for
+    /// a change of millions of rows.
+    pub(super) alone: bool,
     pub(super) task: Box<dyn Task>,
 }
 
@@ -78,12 +81,18 @@ where
 
 /// Runs until every sender is gone.
 pub(super) fn serve(connection: &Connection, mut queue: mpsc::Receiver<Job>, place: &Place) {
-    let mut group = Vec::with_capacity(GROUP);
-    while let Some(first) = queue.blocking_recv() {
+    let (mut group, mut held) = (Vec::with_capacity(GROUP), None);
+    while let Some(first) = held.take().or_else(|| queue.blocking_recv()) {
+        let alone = first.alone;
         group.push(first);
-        while group.len() < GROUP
+        while !alone
+            && group.len() < GROUP
             && let Ok(next) = queue.try_recv()
         {
+            if next.alone {
+                held = Some(next);
+                break;
+            }
             group.push(next);
         }
         let failed = run(connection, &mut group).err().map(|error| match error {
@@ -138,6 +147,10 @@ fn run_jobs(connection: &Connection, group: &mut [Job]) -> Result<(), Undone> {
         if job.points.is_none() {
             // A question changes nothing, so its failure needs no undoing.
             let _ = job.task.run(connection);
+            continue;
+        }
+        if job.alone {
+            job.task.run(connection).map_err(Undone::Job)?;
             continue;
         }
         execute(connection, "SAVEPOINT job")?;

@@ -1,0 +1,126 @@
+//! Where lines come from: an object, from a place in it on, or standard input.
+
+use std::io::Read as _;
+
+use bytes::{Buf as _, Bytes};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+
+use crate::bulk::BulkError;
+use crate::bulk::inputs::Source;
+use crate::store::objects::{Object, ObjectBytes, ObjectError, ObjectUrl, Packing, Position, Sources, unpacked};
+
+/// Bytes that are read of standard input at once.
+const PIECE: usize = 128 << 10;
+
+/// An open input.
+pub(in crate::bulk) struct Input {
+    pub(in crate::bulk) tag: Option<String>,
+    /// Bytes as they are kept.
+    pub(super) length: Option<u64>,
+    /// As they are kept; counted by whoever reads.
+    pub(in crate::bulk) kept: ObjectBytes,
+    /// What unpacking complains about.
+    pub(in crate::bulk) url: ObjectUrl,
+    /// Unpacked bytes before the first that is wanted.
+    pub(super) skip: u64,
+    /// Bytes that were skipped at the source.
+    pub(super) skipped: u64,
+}
+
+impl Input {
+    /// Opens it. With a tag it has to be that version.
+    pub(super) async fn open(
+        sources: &Sources,
+        source: &Source,
+        from: Position,
+        tag: Option<&str>,
+    ) -> Result<Self, BulkError> {
+        let url = match source {
+            Source::Stdin => return Ok(stdin()),
+            Source::Object(url) => url.clone(),
+        };
+        let mut object = sources.open(&url, 0, tag).await?;
+        let (tag, length) = (object.tag().map(str::to_owned), object.length());
+        let mut head = Vec::new();
+        if from.offset > 0 {
+            head = first(&mut object).await?;
+            let start: Vec<u8> = head.iter().flatten().copied().take(4).collect();
+            if Packing::of(&start) == Packing::Plain {
+                // What is plain is asked for from there on; the end of it gives no bytes.
+                let kept = if length == Some(from.offset) {
+                    futures::stream::empty().boxed()
+                } else {
+                    sources.open(&url, from.offset, tag.as_deref()).await?.into_stream().boxed()
+                };
+                return Ok(Self { tag, length, kept, url, skip: 0, skipped: from.offset });
+            }
+        }
+        let kept = futures::stream::iter(head.into_iter().map(Ok)).chain(object.into_stream()).boxed();
+        Ok(Self { tag, length, kept, url, skip: from.offset, skipped: 0 })
+    }
+
+    /// The unpacked bytes from the wanted one on. `counted` hears of every byte as it is kept.
+    pub(super) fn bytes(self, counted: impl Fn(u64) + Send + 'static) -> ObjectBytes {
+        counted(self.skipped);
+        let kept = self.kept.inspect(move |piece| counted(piece.as_ref().map_or(0, |piece| piece.len() as u64)));
+        let bytes = if self.skipped > 0 { kept.boxed() } else { unpacked(self.url.clone(), kept.boxed()) };
+        if self.skip == 0 {
+            return bytes;
+        }
+        // It is the version that was read before, so it is long enough.
+        let mut left = self.skip;
+        let rest = bytes.map(move |piece| {
+            piece.map(|mut piece| {
+                let known = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+                left -= known as u64;
+                piece.advance(known);
+                piece
+            })
+        });
+        rest.boxed()
+    }
+}
+
+/// Standard input, on a thread of its own: a read of a terminal or a pipe cannot be called back, and must not keep the process.
+pub(in crate::bulk) fn stdin() -> Input {
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut input = std::io::stdin().lock();
+        loop {
+            let mut piece = vec![0; PIECE];
+            let read = match input.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => {
+                    piece.truncate(read);
+                    Ok(Bytes::from(piece))
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(ObjectError::Damaged { address: "-".to_owned(), reason: error.to_string() }),
+            };
+            let failed = read.is_err();
+            if send.blocking_send(read).is_err() || failed {
+                break;
+            }
+        }
+    });
+    let kept: BoxStream<'static, _> =
+        futures::stream::unfold(
+            receive,
+            |mut receive| async move { receive.recv().await.map(|piece| (piece, receive)) },
+        )
+        .boxed();
+    Input { tag: None, length: None, kept, url: ObjectUrl::File("-".into()), skip: 0, skipped: 0 }
+}
+
+/// The first pieces, enough to tell the packing.
+async fn first(object: &mut Object) -> Result<Vec<Bytes>, ObjectError> {
+    let (mut pieces, mut length) = (Vec::new(), 0);
+    while length < 4
+        && let Some(piece) = object.next().await?
+    {
+        length += piece.len();
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}

@@ -1,0 +1,155 @@
+//! Files of nodes: one after the other, each with several batches on their way.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::Context;
+use super::bars::Bar;
+use super::report::Line;
+use crate::backend::imports::{BulkBegin, BulkFile};
+use crate::bulk::BulkError;
+use crate::bulk::inputs::Source;
+use crate::bulk::nodes::{self, Options, Summary};
+use crate::cli::exit::Exit;
+use crate::cli::import::ImportArgs;
+use crate::cli::messages;
+use crate::error::{Fault as _, chain};
+use crate::model::{ImportFormat, ImportStatus, NodesOptions};
+use crate::store::imports::failed_rows;
+use crate::store::objects::ObjectUrl;
+use crate::store::{Store, StoreError};
+
+/// Failed rows that are read from the store at once.
+const PAGE: u32 = 1000;
+
+/// Rows of a transaction, and transactions on their way, if nobody says otherwise.
+const BATCH: u32 = 1000;
+const IN_FLIGHT: u8 = 8;
+
+/// Imports the files; what became of each, and the worst of it.
+pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(Vec<Line>, Exit), StoreError> {
+    let (args, imports) = (context.args, context.imports);
+    let (mut exit, mut lines, mut rejected) = (Exit::Done, Vec::new(), false);
+    let domain = args.domain.clone().unwrap_or_default();
+    let nodes = NodesOptions { domain, group: args.group.clone(), refs: args.refs };
+    let (import, files) = if args.dry_run { (None, Vec::new()) } else { begin(context, &nodes, urls).await? };
+    for (index, url) in urls.iter().enumerate() {
+        let options = Options {
+            url: Some(url.clone()),
+            nodes: nodes.clone(),
+            batch: u64::from(args.batch_size.unwrap_or(BATCH)),
+            in_flight: usize::from(args.workers.unwrap_or(IN_FLIGHT)),
+            max_errors: args.most_errors(),
+            max_row: context.settings.objects.max_line,
+        };
+        let bar = Bar::new(url.name());
+        let file = files.get(index);
+        let imported = match file {
+            Some(file) => nodes::import(imports, context.sources, file, &options, &bar, context.stop.clone()).await,
+            None => nodes::check(imports, context.sources, &options, &bar, context.stop.clone()).await,
+        };
+        bar.finish();
+        let imported = match (imported, file) {
+            (Ok(summary), Some(file)) => {
+                write_rejects(args, imports.store(), file.batch, url, &summary).await.map(|()| summary)
+            }
+            (imported, _) => imported,
+        };
+        let mut line =
+            Line { file: url.to_string(), kind: "nodes", table: None, import: import.clone(), end: Err(String::new()) };
+        match imported {
+            Ok(summary) => {
+                rejected |= !matches!(summary.status, ImportStatus::Completed | ImportStatus::Started);
+                let unfinished = !summary.status.is_final();
+                line.end = Ok((summary.status, summary.reason, summary.rows));
+                lines.push(line);
+                if unfinished {
+                    exit = Exit::Interrupted;
+                    break;
+                }
+            }
+            Err(error) => {
+                exit = Exit::of(error.party());
+                let text = context.redactor.redact(&chain(&error)).into_owned();
+                messages::error(&text, error.hint().as_deref());
+                line.end = Err(text);
+                lines.push(line);
+                // The next file would meet the same store.
+                if matches!(error, BulkError::Store(_)) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok((lines, if exit == Exit::Done && rejected { Exit::SomeFailed } else { exit }))
+}
+
+/// Begins the import, or finds the one to go on with: its id, and its files as they were asked for.
+async fn begin(
+    context: &Context<'_>,
+    nodes: &NodesOptions,
+    urls: &[ObjectUrl],
+) -> Result<(Option<String>, Vec<BulkFile>), StoreError> {
+    let new = BulkBegin {
+        format: ImportFormat::Nodes,
+        options: serde_json::to_string(nodes).ok(),
+        source: nodes.domain.clone(),
+        processor: format!("parser/{}", env!("CARGO_PKG_VERSION")),
+        files: urls.iter().map(address).collect(),
+        piece_rows: u64::from(context.args.batch_size.unwrap_or(BATCH)),
+        resume: context.args.resume,
+    };
+    let begun = context.imports.begin_bulk(new).await?;
+    Ok((Some(begun.import.to_string()), begun.files))
+}
+
+/// Where a file is, whichever folder the command is run in.
+fn address(url: &ObjectUrl) -> String {
+    Source::Object(url.clone()).address()
+}
+
+/// Rejected rows under the file's own columns, ready to be mended and imported; and why, line by line.
+async fn write_rejects(
+    args: &ImportArgs,
+    store: &Store,
+    batch: i64,
+    url: &ObjectUrl,
+    summary: &Summary,
+) -> Result<(), BulkError> {
+    let Some(folder) = &args.rejects else { return Ok(()) };
+    if summary.rows.failed == 0 {
+        return Ok(());
+    }
+    let stem = url.name().trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".csv");
+    let paths = (folder.join(format!("{stem}.csv")), folder.join(format!("{stem}.reasons.jsonl")));
+    let fault = |error: std::io::Error| StoreError::from_io(folder, crate::error::Party::Backend, &error);
+    let open = |path: &Path| File::create(path).map(BufWriter::new).map_err(fault);
+    std::fs::create_dir_all(folder).map_err(fault)?;
+    let (mut rows, mut reasons) = (open(&paths.0)?, open(&paths.1)?);
+    if !args.refs {
+        writeln!(rows, "{}", summary.columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))
+            .map_err(fault)?;
+    }
+    let mut after = 0;
+    loop {
+        let some = store.read(move |session| failed_rows(session, batch, after, PAGE)).await?;
+        let Some(last) = some.last() else { break };
+        after = last.line;
+        for failure in &some {
+            let row = failure.original.as_deref().unwrap_or_default().trim_ascii_end();
+            let reason = json!({ "line": failure.line, "reference_id": failure.external_id, "code": failure.code,
+                "message": failure.message });
+            rows.write_all(row).and_then(|()| rows.write_all(b"\n")).map_err(fault)?;
+            writeln!(reasons, "{reason}").map_err(fault)?;
+        }
+    }
+    rows.flush().and_then(|()| reasons.flush()).map_err(fault)?;
+    Ok(())
+}
+
+fn quoted(name: &str) -> String {
+    if name.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
+}

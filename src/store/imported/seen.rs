@@ -1,0 +1,78 @@
+//! Which rows a transaction has touched, as bits of their ids: what tells a key that comes again in one file from one
+//! that was there before. Ids near each other share a word, so a dense table costs a bit a row.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Most groups of 256 ids. Beyond it (a million keys far apart) a key that comes again counts as an update.
+const MOST: usize = 1 << 20;
+
+/// Ids, remembered.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    groups: HashMap<i64, [u64; 4], BuildHasherDefault<Mixed>>,
+    last: Option<(i64, [u64; 4])>,
+}
+
+impl Seen {
+    /// Remembers it; `true` = it was known.
+    pub(super) fn mark(&mut self, id: i64) -> bool {
+        let (group, word, bit) = (id >> 8, ((id >> 6) & 3) as usize, 1_u64 << (id & 63));
+        if self.last.is_none_or(|(last, _)| last != group) {
+            if let Some((group, words)) = self.last.take() {
+                self.groups.insert(group, words);
+            }
+            let full = self.groups.len() >= MOST;
+            match self.groups.get(&group) {
+                None if full => return false,
+                words => self.last = Some((group, words.copied().unwrap_or_default())),
+            }
+        }
+        let Some((_, words)) = &mut self.last else { return false };
+        let known = words[word] & bit != 0;
+        words[word] |= bit;
+        known
+    }
+}
+
+/// Numbers need no more mixing than this.
+#[derive(Debug, Default)]
+pub(super) struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number.cast_unsigned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Seen;
+
+    #[test]
+    fn every_id_is_known_after_its_first_time() {
+        let mut seen = Seen::default();
+        let ids = [0, 1, 63, 64, 255, 256, -1, -256, -257, i64::MAX, i64::MIN, 1 << 40, 5];
+        for id in ids {
+            assert!(!seen.mark(id), "{id}");
+        }
+        for id in ids {
+            assert!(seen.mark(id), "{id}");
+        }
+    }
+}

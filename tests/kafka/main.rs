@@ -1,0 +1,1 @@
+//! Imports driven by Kafka, on real brokers.
