@@ -34,7 +34,7 @@ scenarios (default: all)
   --messages N messages of `kafka` (default 200000)
   --memory-messages N   those of its look at memory (default 1000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
-  --runs N     measure so many times and print the median (default 3)
+  --runs N     measure so many times and print the median (default 3; 1 for the backend, whose runs are long)
   --bin PATH   measure this program instead of building the release binary";
 
 /// Something to measure.
@@ -70,6 +70,8 @@ pub(crate) struct Options {
     pub(crate) messages: u64,
     pub(crate) memory_messages: u64,
     pub(crate) runs: usize,
+    /// Of the backend's scenarios.
+    pub(crate) backend_runs: usize,
     pub(crate) help: bool,
     engine: Option<Engine>,
     /// This process is the backend of another one.
@@ -88,6 +90,7 @@ impl Options {
             messages: 200_000,
             memory_messages: 1_000_000,
             runs: 3,
+            backend_runs: 1,
             help: false,
             engine: None,
             serve_backend: false,
@@ -123,7 +126,10 @@ impl Options {
                     });
                 }
                 "--titles" => options.titles = value()?.parse()?,
-                "--runs" => options.runs = value()?.parse()?,
+                "--runs" => {
+                    options.runs = value()?.parse()?;
+                    options.backend_runs = options.runs;
+                }
                 "--bin" => options.bin = Some(value()?.into()),
                 "--help" | "-h" => options.help = true,
                 super::backend::FLAG => options.serve_backend = true,
@@ -155,7 +161,7 @@ impl Options {
         };
         let size = match scenario {
             "staged" => format!("--staged {}", self.staged),
-            _ => format!("--records {} --runs {}", self.records, self.runs),
+            _ => format!("--records {} --runs {}", self.records, self.backend_runs),
         };
         format!("-- {scenario} --engine {engine} {size}")
     }
