@@ -177,6 +177,7 @@ proptest! {
         let (success_list, failed_list) = lists;
         let message = NodesTransferJobExchange {
             job_id: "j".to_owned(), group_id, domain_id, status, processed, total, success_list, failed_list, truncated,
+            import_id: None,
             more, reason,
         };
         let message = serde_json::to_value(message).unwrap();
