@@ -50,7 +50,8 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<i64>, Refusal> {
 
 /// The status of a question's word.
 pub(super) fn status(word: Option<&str>) -> Result<Option<ImportStatus>, Refusal> {
-    let named = |word: &str| ImportStatus::named(word).ok_or_else(|| Refusal::invalid("`status` is none"));
+    let named =
+        |word: &str| ImportStatus::named(word).ok_or_else(|| Refusal::invalid("`status` is no status of an import"));
     word.map(named).transpose()
 }
 

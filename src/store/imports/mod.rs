@@ -23,7 +23,9 @@ pub use bulk::{
     failed_rows, hold_bulk, import_rows, input, is_of_command, is_ours, keep_input, lock_pieces, note_object,
     note_position, object_tag, piece_sums, pieces, unfinished_command, updated,
 };
-pub use claims::{Claim, Claimed, DueBatch, claim, due_batches, finished_batches, release, renew};
+pub use claims::{
+    Claim, Claimed, DueBatch, TOGETHER, claim, complete_all, due_batches, finished_batches, originals, release, renew,
+};
 pub use events::{StoredEvent, append, events_after, last_event};
 pub use records::{
     NewImport, Numbers, Process, StoredImport, begin_import, end_import, finalise, import_by_id, import_by_key,
