@@ -43,6 +43,7 @@ fn run() -> anyhow::Result<()> {
     for scenario in &options.scenarios {
         match scenario {
             Scenario::Embedded | Scenario::Contract => scenarios::full::run(&parser, *scenario, &options)?,
+            Scenario::Nodes => scenarios::nodes::run(&parser, &options)?,
             Scenario::Limits => scenarios::limits::run(&parser, &options)?,
             Scenario::Startup => scenarios::startup::run(&parser, &options)?,
             Scenario::Http => scenarios::http::run(&options)?,

@@ -22,18 +22,19 @@ scenarios (default: all)
   reads      how long readers wait during an import
   staged     memory beside a very large staging table
   backend    these five
-  tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh)
+  tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh; only when named)
+  nodes      CSV.gz into nodes on PostgreSQL, beside psql and pgloader (only when named)
   kafka      messages into PostgreSQL: rate on one and two processes, latency, memory, a file (needs `--features kafka`;
              not among all)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
-  --rows N     rows of `tables` (default 2000000)
+  --rows N     rows of `tables` and `nodes` (default 2000000)
   --staged N   rows of `staged` (default 1000000)
   --messages N messages of `kafka` (default 200000)
   --memory-messages N   those of its look at memory (default 1000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
-  --runs N     measure so many times and print the median (default 3)
+  --runs N     measure so many times and print the median (default 3; 1 for the backend, whose runs are long)
   --bin PATH   measure this program instead of building the release binary";
 
 /// Something to measure.
@@ -50,6 +51,7 @@ pub(crate) enum Scenario {
     Reads,
     Staged,
     Tables,
+    Nodes,
     Kafka,
 }
 
@@ -68,6 +70,8 @@ pub(crate) struct Options {
     pub(crate) messages: u64,
     pub(crate) memory_messages: u64,
     pub(crate) runs: usize,
+    /// Of the backend's scenarios.
+    pub(crate) backend_runs: usize,
     pub(crate) help: bool,
     engine: Option<Engine>,
     /// This process is the backend of another one.
@@ -86,6 +90,7 @@ impl Options {
             messages: 200_000,
             memory_messages: 1_000_000,
             runs: 3,
+            backend_runs: 1,
             help: false,
             engine: None,
             serve_backend: false,
@@ -105,6 +110,7 @@ impl Options {
                 "reads" => options.scenarios.push(Scenario::Reads),
                 "staged" => options.scenarios.push(Scenario::Staged),
                 "tables" => options.scenarios.push(Scenario::Tables),
+                "nodes" => options.scenarios.push(Scenario::Nodes),
                 "kafka" => options.scenarios.push(Scenario::Kafka),
                 "--messages" => options.messages = value()?.parse()?,
                 "--memory-messages" => options.memory_messages = value()?.parse()?,
@@ -120,7 +126,10 @@ impl Options {
                     });
                 }
                 "--titles" => options.titles = value()?.parse()?,
-                "--runs" => options.runs = value()?.parse()?,
+                "--runs" => {
+                    options.runs = value()?.parse()?;
+                    options.backend_runs = options.runs;
+                }
                 "--bin" => options.bin = Some(value()?.into()),
                 "--help" | "-h" => options.help = true,
                 super::backend::FLAG => options.serve_backend = true,
@@ -135,7 +144,6 @@ impl Options {
             use Scenario::{Contract, Embedded, Http, Limits, Startup};
             options.scenarios = vec![Embedded, Contract, Limits, Startup, Http];
             options.scenarios.extend(Scenario::BACKEND);
-            options.scenarios.push(Scenario::Tables);
         }
         Ok(options)
     }
@@ -153,7 +161,7 @@ impl Options {
         };
         let size = match scenario {
             "staged" => format!("--staged {}", self.staged),
-            _ => format!("--records {} --runs {}", self.records, self.runs),
+            _ => format!("--records {} --runs {}", self.records, self.backend_runs),
         };
         format!("-- {scenario} --engine {engine} {size}")
     }

@@ -17,8 +17,8 @@ pub(crate) const TOKEN: &str = "a-token-of-the-benchmark-with-32-characters";
 
 const IMPORTS: &str = "/api/v1/imports";
 
-/// Time between two looks at an import.
-const LOOK: Duration = Duration::from_millis(20);
+/// Shortest and longest time between two looks at an import: counting a large one costs the server something.
+const LOOK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
@@ -59,6 +59,11 @@ impl Place {
         fs::create_dir_all(&folder)?;
         let database = (engine == Engine::Postgres).then(cluster).transpose()?.map(Cluster::database);
         Ok(Self { folder, database })
+    }
+
+    /// The address of its database.
+    pub(crate) fn url(&self) -> anyhow::Result<&str> {
+        self.database.as_ref().map(|database| database.url.as_str()).context("it is on no server")
     }
 
     /// A command of the product on this database.
@@ -117,6 +122,7 @@ impl Served {
         records: impl Iterator<Item = String>,
         mut look: impl FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let started = Instant::now();
         let mut client = self.client()?;
         let import = client.json("POST", IMPORTS, &json!({ "source": "bench", "process": process }))?;
         let path = format!("{IMPORTS}/{}", import["id"].as_str().context("no import")?);
@@ -131,7 +137,7 @@ impl Served {
             }
             ensure!(now["status"] == "started", "it ended as {now}");
             look()?;
-            std::thread::sleep(LOOK);
+            std::thread::sleep((started.elapsed() / 100).clamp(LOOK.0, LOOK.1));
         }
     }
 }

@@ -16,8 +16,8 @@ use super::{BackendError, Catalogue};
 use crate::model::{Change, EpisodeClass};
 use crate::observe::events;
 use crate::store::catalogue::{
-    self, Card, CardPut, EpisodeRow, KnownEpisode, Put, RowRef, StoredCard, StoredEpisode, StoredVideo, Switch,
-    TitleKey, VideoKey, VideoRow, episode_class,
+    self, Card, CardPut, EpisodeRow, ImageOwner, KnownEpisode, Put, RowRef, StoredCard, StoredEpisode, StoredVideo,
+    Switch, TitleKey, VideoKey, VideoRow, episode_class,
 };
 use crate::store::sqlite::CrashPoints;
 
@@ -75,6 +75,9 @@ impl Catalogue {
                 let now = now();
                 let row = catalogue::put_card(session, key, &put, now)?;
                 importer::stage_part(session, key, "card", card, None, now)?;
+                let (CardPut::Insert { card: shown, .. } | CardPut::Update { card: shown, .. }) = &put;
+                let new = matches!(put, CardPut::Insert { .. });
+                importer::picture_shown(session, ImageOwner::Series(row), shown.poster.as_deref(), new)?;
                 if let CardPut::Update { .. } = put {
                     return Ok(Some(Change::Updated));
                 }

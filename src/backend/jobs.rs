@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::BackendError;
 use super::importer::{self, Processed};
 use super::schedule::Schedule;
+use super::{BackendError, tasks};
 use crate::error::chain;
 use crate::model::RecordKind;
 use crate::observe::{events, spans};
@@ -191,10 +190,18 @@ impl Jobs {
             if rows.is_empty() {
                 return Ok(());
             }
-            let mut batch: FuturesUnordered<_> = rows.into_iter().map(|id| self.record(kind, id, owner)).collect();
+            let mut batch = JoinSet::new();
+            for id in rows {
+                let (jobs, owner) = (self.clone(), owner.to_owned());
+                batch.spawn(async move { jobs.record(kind, id, &owner).await }.in_current_span());
+            }
             while !batch.is_empty() {
                 tokio::select! {
-                    Some(outcome) = batch.next() => count(counts, outcome?.as_ref()),
+                    Some(done) = batch.join_next() => {
+                        if let Some(outcome) = tasks::outcome(done) {
+                            count(counts, outcome?.as_ref());
+                        }
+                    }
                     _ = beat.tick() => self.renew(kind, owner, *counts).await?,
                 }
             }
@@ -283,7 +290,7 @@ impl Jobs {
 
     /// Starts jobs when they are due, until `stop` is true; then waits for those that run.
     pub async fn keep_schedule(&self, mut stop: watch::Receiver<bool>) {
-        let mut running = tokio::task::JoinSet::new();
+        let mut running = JoinSet::new();
         while !*stop.borrow() {
             let wait = match self.start_due(&mut running, &stop).await {
                 Ok(wait) => wait.min(LOOK),
@@ -305,7 +312,7 @@ impl Jobs {
     /// Starts what is due; how long until the next.
     async fn start_due(
         &self,
-        running: &mut tokio::task::JoinSet<()>,
+        running: &mut JoinSet<()>,
         stop: &watch::Receiver<bool>,
     ) -> Result<Duration, BackendError> {
         let mut wait = LOOK;

@@ -3,6 +3,7 @@
 //! A claim is renewed while the file is worked on; whatever a dead process held is claimed by the next one, which goes
 //! on behind the pieces that are in.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,13 +11,15 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
+use super::inputs::Source;
 use super::nodes::{self, Options, Progress};
-use super::{BulkError, Summary};
+use super::{BulkError, Summary, registry, tables};
 use crate::backend::imports::{BulkFile, BulkWork, Imports, backoff};
 use crate::error::{Fault as _, Severity};
-use crate::model::{ImportFormat, NodesOptions, RowCounts};
+use crate::model::{Atomic, ImportFormat, NodesOptions, RowCounts, TableSchema, TablesOptions};
 use crate::observe::events;
 use crate::store::StoreError;
+use crate::store::imported;
 use crate::store::objects::{ObjectUrl, Sources};
 
 /// How long nobody looks for a file, unless somebody says that there is one: other processes do not.
@@ -122,7 +125,9 @@ impl Worker {
         let BulkWork { file, format, options, .. } = work;
         match format {
             ImportFormat::Nodes => self.nodes(file, options.as_deref().unwrap_or_default(), heard, stop).await,
-            other => Err(BulkError::Options(format!("no worker imports `{}`", other.as_str()))),
+            ImportFormat::Tables => self.tables(file, options.as_deref().unwrap_or_default(), heard, stop).await,
+            // No worker of rows claims them.
+            ImportFormat::Records => Err(BulkError::Options("records are no rows".to_owned())),
         }
     }
 
@@ -141,18 +146,54 @@ impl Worker {
             Options { url, nodes, in_flight, max_errors: None, max_row: self.max_row, batch: file.piece_rows };
         nodes::import(&self.imports, &self.sources, file, &options, heard, stop).await
     }
+
+    async fn tables(
+        &self,
+        file: &BulkFile,
+        options: &str,
+        heard: &Heard,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Summary, BulkError> {
+        let options: TablesOptions =
+            serde_json::from_str(options).map_err(|error| BulkError::Options(error.to_string()))?;
+        let url = ObjectUrl::parse(file.url.as_deref().unwrap_or_default())?;
+        let source = Source::Object(url);
+        let table = match options.table {
+            Some(table) => registry::table_named(&table).filter(|name| *name == table),
+            None => registry::table_of(&source),
+        };
+        let table = table.ok_or_else(|| BulkError::Options(format!("`{source}` names no table")))?;
+        let name = table.clone();
+        if self.imports.store().read(move |session| imported::is_own(session, &name)).await? {
+            let reason = format!("`{table}` is a table of the program itself, or may become one");
+            return Err(BulkError::Options(reason));
+        }
+        let options = tables::Options {
+            source,
+            table,
+            key: options.key,
+            frozen: options.schema == TableSchema::Freeze,
+            batch: (options.atomic == Atomic::Batch).then_some(file.piece_rows),
+            max_errors: None,
+            max_line: self.max_row,
+        };
+        let parsers = tables::Parsers::new(1, 1);
+        let done = tables::import(&self.imports, &self.sources, file, &options, &parsers, &heard.meter, stop).await?;
+        Ok(Summary { status: done.status, reason: done.reason, rows: done.rows, columns: Vec::new() })
+    }
 }
 
 /// Whether something has come in since it was asked last.
 #[derive(Debug, Default)]
 struct Heard {
     rows: AtomicU64,
+    meter: Arc<tables::Meter>,
     told: AtomicU64,
 }
 
 impl Heard {
     fn progress(&self) -> bool {
-        let rows = self.rows.load(Ordering::Relaxed);
+        let rows = self.rows.load(Ordering::Relaxed) + self.meter.rows.load(Ordering::Relaxed);
         self.told.swap(rows, Ordering::Relaxed) != rows
     }
 }

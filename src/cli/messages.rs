@@ -34,6 +34,17 @@ pub(super) fn error(text: &str, hint: Option<&str>) {
     });
 }
 
+/// Says what did not go as it should, and costs nothing.
+pub(super) fn warning(text: &str, hint: Option<&str>) {
+    if JSON.load(Ordering::Relaxed) {
+        return json("WARN", text, hint);
+    }
+    write(&match hint {
+        Some(hint) => format!("warning: {text}\nhint: {hint}\n"),
+        None => format!("warning: {text}\n"),
+    });
+}
+
 /// Says something that is neither an error nor a result; each line is a message.
 pub(super) fn say(text: &str) {
     if JSON.load(Ordering::Relaxed) {

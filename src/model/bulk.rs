@@ -109,6 +109,50 @@ pub struct NodesOptions {
     pub refs: bool,
 }
 
+/// What an import of tables has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TablesOptions {
+    /// The table for all of the files; without it each goes to that of its name.
+    #[schema(required = false, nullable = false, min_length = 1, max_length = 63, pattern = "^[A-Za-z][A-Za-z0-9_]*$")]
+    #[serde(default)]
+    pub table: Option<String>,
+    /// The field that tells rows apart; without it `_key`, `id`, or the whole line.
+    #[schema(required = false, nullable = false, min_length = 1, max_length = 200, pattern = r"^[^\x00]+$")]
+    #[serde(default)]
+    pub key: Option<String>,
+    /// What may become of the table.
+    #[schema(required = false)]
+    #[serde(default)]
+    pub schema: TableSchema,
+    /// What is in wholly or not at all.
+    #[schema(required = false)]
+    #[serde(default)]
+    pub atomic: Atomic,
+}
+
+/// What may become of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TableSchema {
+    /// It is made, gets columns, and its columns get wider types.
+    #[default]
+    Evolve,
+    /// It is there and stays as it is; records that do not fit are rejected.
+    Freeze,
+}
+
+/// What is in wholly or not at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Atomic {
+    /// Each batch of a file: others can write meanwhile.
+    #[default]
+    Batch,
+    /// Each file.
+    File,
+}
+
 #[cfg(test)]
 mod tests {
     use super::{ImportFormat, NodesOptions, RowCounts};

@@ -12,7 +12,9 @@ pub mod record;
 pub mod schemas;
 pub mod title;
 
-pub use bulk::{DEFAULT_NODE_KIND, ImportFormat, LONGEST_NODE_KEY, NodesOptions, RowCounts};
+pub use bulk::{
+    Atomic, DEFAULT_NODE_KIND, ImportFormat, LONGEST_NODE_KEY, NodesOptions, RowCounts, TableSchema, TablesOptions,
+};
 pub use ids::{EpisodeId, MaterialId, SeriesId, TranslationId};
 pub use imports::{ImportStatus, ResultCounts, ResultStatus};
 pub use outcome::{Change, Failure, Outcome, SkipReason, Writes};

@@ -132,8 +132,11 @@ impl Refusal {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::Validation, "Invalid request data").because(why)
     }
 
-    /// The backend failed; `message` is all that the client learns.
+    /// The backend failed; `message` is all that the client learns, and whether to come back.
     pub(super) fn failed(message: &str, error: &BackendError) -> Self {
+        if error.is_transient() {
+            return Self::busy("The store is busy or away", 2).because(format!("{message}: {}", chain(error)));
+        }
         Self::http(StatusCode::INTERNAL_SERVER_ERROR, message).because(chain(error))
     }
 

@@ -206,14 +206,15 @@ async fn run(
         return Err(Refusal::invalid("limit is below 1"));
     }
     let options = RunOptions { retry_errors: query.retry_errors, limit: query.limit.map(u64::from) };
-    let begun = shared
-        .jobs
-        .begin(kind, Trigger::Api, options)
-        .await
-        .map_err(|error| Refusal::failed("Failed to start the job", &error))?;
-    let Some(begun) = begun else {
+    // A task of its own: if this request is given up while the store is busy, a run that has begun is carried out all the
+    // same, and does not block the job until its lease has lapsed.
+    let starting = tokio::spawn(async move {
+        let begun = shared.jobs.begin(kind, Trigger::Api, options).await?;
+        Ok(begun.map(|begun| shared.background.spawn(begun)).is_some())
+    });
+    let started = starting.await.map_err(|error| Refusal::internal(error.to_string()))?;
+    if !started.map_err(|error| Refusal::failed("Failed to start the job", &error))? {
         return Err(Refusal::coded(StatusCode::CONFLICT, "job_running", "The job is running already"));
-    };
-    shared.background.spawn(begun);
+    }
     Ok((StatusCode::ACCEPTED, Json(Started { job: kind, state: JobState::Running })))
 }

@@ -186,6 +186,31 @@ fn what_cannot_be_imported_is_failed_with_the_reason_and_can_be_tried_again() {
 }
 
 #[test]
+fn a_server_imports_tables_too() {
+    on_each_engine(|place| {
+        let lines: Vec<_> =
+            (0..500).map(|id| json!({ "id": id, "name": format!("n{id}") }).to_string() + "\n").collect();
+        let lines = lines.concat();
+        put(place, "things.jsonl.gz", gzip((lines.clone() + "no json\n").as_bytes()));
+        let served = serve(place, &[]);
+        let new = json!({ "source": "test", "format": "tables", "options": {} });
+        let import = served.import(&new);
+        send(&served, &import, &url("things.jsonl.gz"));
+        let ended = served.finalise(&import);
+        assert_eq!((&ended["status"], rows(&ended).as_str()), (&json!("partially_failed"), "500 0 0 0 1"), "{ended}");
+        put(place, "other.jsonl", &lines);
+        let same = served.import(&json!({ "source": "test", "format": "tables", "options": { "table": "things" } }));
+        send(&served, &same, &url("other.jsonl"));
+        assert_eq!(rows(&served.finalise(&same)), "0 0 500 0 0");
+        let own = served.import(&json!({ "source": "test", "format": "tables", "options": { "table": "nodes" } }));
+        send(&served, &own, &url("other.jsonl"));
+        let ended = served.finalise(&own);
+        assert_eq!(ended["status"], "failed");
+        assert!(ended["reason"].as_str().unwrap().contains("table of the program itself"), "{ended}");
+    });
+}
+
+#[test]
 fn an_import_takes_what_it_was_made_for() {
     let place = Place::sqlite();
     let served = serve(&place, &[]);

@@ -16,13 +16,16 @@ mod crash;
 mod engines;
 mod jobs;
 mod nodes;
+mod nodes_store;
 #[path = "../imports/place.rs"]
 #[expect(dead_code, reason = "other tests ask for more")]
 mod place;
+mod references;
 mod remote;
 mod rows;
 #[path = "../objects/rude.rs"]
 mod rude;
+mod spectrum;
 mod tables;
 mod tables_crash;
 mod tables_hostile;

@@ -71,3 +71,15 @@ fn rows_that_are_older_than_the_search_are_found_after_the_next_start() {
     let second = Served::start(folder.path(), &[("INTERNAL_TOKEN", TOKEN)]);
     answers(&Visitor::new(&second));
 }
+
+#[test]
+fn the_same_is_found_on_postgres() {
+    let Some(database) = crate::cluster::database() else { return };
+    let served = Served::with(&[("DATABASE_URL", &database.url)]);
+    library(&served);
+    answers(&Visitor::new(&served));
+    drop(served);
+    crate::cluster::sql(&database.url, "UPDATE series SET search_text = NULL");
+    let second = Served::with(&[("DATABASE_URL", &database.url)]);
+    answers(&Visitor::new(&second));
+}

@@ -109,8 +109,25 @@ fn a_bad_line_fails_alone_with_its_place() {
         let items = served.get(&format!("{import}/results?status=failed&originals=true"))["items"].clone();
         assert_eq!(items[0]["original"], "{\"kind\": ");
         assert_eq!(items[2]["original_base64"], "eyJraW5kIjoi/yJ9");
+        let failed = served.ask("GET", &format!("{import}/results?status=failed"), &[("Accept", LINES.1)], b"").lines();
+        assert_eq!((failed.len(), &failed[0]["original"]), (3, &json!("{\"kind\": ")), "a download has them unasked");
+        let bare = served.ask("GET", &format!("{import}/results"), &[("Accept", LINES.1)], b"").lines();
+        assert!(bare.iter().all(|result| result.get("original").is_none()));
         assert_eq!(place.dump().matches("\"table\":\"series\"").count(), 3, "split on the line feed only");
     });
+}
+
+#[test]
+fn a_record_that_is_nested_too_deeply_fails_alone() {
+    let place = Place::sqlite();
+    let served = place.serve();
+    let import = served.import(&json!({ "source": "s" }));
+    let deep = format!("{{\"kind\":\"series\",\"payload\":{}", "[".repeat(200_000));
+    let mut body = lines([record(1)]);
+    body.extend(format!("{deep}\n").bytes());
+    let sent = served.send(&import, &[LINES, WAIT], &body).json();
+    let of = |name: &str| [sent["results"][0][name].clone(), sent["results"][1][name].clone()];
+    assert_eq!((of("status"), of("code")), ([json!("completed"), json!("failed")], [Value::Null, json!("too_deep")]));
 }
 
 #[test]
@@ -151,8 +168,8 @@ fn what_is_no_batch_is_refused() {
 fn a_cut_body_leaves_the_reason_and_can_be_sent_again() {
     on_each_engine(|place| {
         let served = place.serve();
-        let import = served.import(&json!({ "source": "s", "expected_count": 2000 }));
-        let body = lines((1..=2000).map(record));
+        let import = served.import(&json!({ "source": "s", "expected_count": 1200 }));
+        let body = lines((1..=1200).map(record));
         let headers = [LINES, ("Idempotency-Key", "cut")];
         let mut stream = TcpStream::connect(served.address).unwrap();
         stream.write_all(&head("POST", &format!("{import}/batches"), &headers, body.len())).unwrap();
@@ -169,7 +186,7 @@ fn a_cut_body_leaves_the_reason_and_can_be_sent_again() {
         let sent = served.send(&import, &headers, &body);
         assert_eq!(sent.status, 202, "{}", sent.text);
         let ended = served.finalise(&import);
-        assert_eq!((&ended["status"], &ended["results"]["completed"]), (&json!("completed"), &json!(2000)));
+        assert_eq!((&ended["status"], &ended["results"]["completed"]), (&json!("completed"), &json!(1200)));
         let again = served.send(&import, &headers, &body);
         assert_eq!((again.status, again.header("idempotent-replayed")), (202, Some("true")));
         let page = served.get(&path)["items"].clone();
@@ -182,15 +199,15 @@ fn many_records_come_in_one_stream_and_the_last_of_a_name_wins() {
     on_each_engine(|place| {
         let served = place.serve();
         let import = served.import(&json!({ "source": "s" }));
-        let versions = (0..3000).map(|at| {
+        let versions = (0..1200).map(|at| {
             json!({ "kind": "series", "source_name": "s", "external_id": (at % 100).to_string(),
                 "payload": { "title": format!("Version {at}") } })
         });
         served.send(&import, &[LINES], &lines(versions));
         let ended = served.finalise(&import);
-        assert_eq!((&ended["status"], &ended["results"]["completed"]), (&json!("completed"), &json!(3000)));
+        assert_eq!((&ended["status"], &ended["results"]["completed"]), (&json!("completed"), &json!(1200)));
         let dump = place.dump();
-        for last in 2900..3000 {
+        for last in 1100..1200 {
             assert!(dump.contains(&format!("\"Version {last}\"")), "{last} is not the last");
         }
         let mut cursor = String::new();
@@ -201,8 +218,8 @@ fn many_records_come_in_one_stream_and_the_last_of_a_name_wins() {
             let Some(next) = page["next_cursor"].as_str() else { break };
             cursor = format!("&cursor={next}");
         }
-        assert_eq!(seen, (1..=3000).collect::<Vec<_>>());
+        assert_eq!(seen, (1..=1200).collect::<Vec<_>>());
         let whole = served.ask("GET", &format!("{import}/results"), &[("Accept", "application/x-ndjson")], b"");
-        assert_eq!(whole.lines().len(), 3000);
+        assert_eq!(whole.lines().len(), 1200);
     });
 }

@@ -100,7 +100,7 @@ fn a_crawl_by_imports_equals_one_into_the_embedded_catalogue() {
 fn killed_crawlers_and_servers_lose_nothing() {
     let expected = embedded();
     on_each_engine(|place| {
-        let mut served = place.serve();
+        let mut served = place.serve_hastily(&[]);
         let address = served.address.to_string();
         let crawler = Crawler::new("1");
         let url = url(&served);

@@ -173,3 +173,35 @@ fn later_stages_only() {
     assert_eq!(served.finalise(&import)["results"]["completed"], 2);
     assert_eq!(place.dump(), Place::sqlite().dump());
 }
+
+#[test]
+fn many_records_are_staged_each_by_itself() {
+    on_each_engine(|place| {
+        let served = place.serve();
+        let import = served.import(&json!({ "source": "s", "process": "later" }));
+        let mut body = lines((0..700).map(|at| {
+            json!({ "kind": "series", "source_name": "s", "external_id": (at % 350).to_string(),
+                "payload": { "title": format!("Version {at}") } })
+        }));
+        body.extend(b"{\"kind\": \n");
+        body.extend(lines((1..=50).map(|at| {
+            json!({ "kind": "pet", "source_name": "s",
+            "external_id": at.to_string(), "payload": { "name": "Pochi" } })
+        })));
+        served.send(&import, &[LINES], &body);
+        let ended = served.finalise(&import);
+        assert_eq!((&ended["results"]["completed"], &ended["results"]["failed"]), (&json!(750), &json!(1)));
+        assert_eq!(served.get("/api/v1/jobs/pet")["staged"]["init"], 50);
+        let rows = served.get("/api/v1/staging/series?state=init&limit=500");
+        let rows = rows["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 350);
+        let row = served.get(&format!("/api/v1/staging/series/{}", rows[0]["id"]));
+        let (id, title) = (row["external_id"].as_str().unwrap(), row["payload"]["title"].as_str().unwrap());
+        assert_eq!(title, format!("Version {}", id.parse::<u32>().unwrap() + 350), "the last one stands");
+        assert_eq!(place.store(async |store| left_of_originals(&store).await), 1, "only what failed keeps its bytes");
+    });
+}
+
+async fn left_of_originals(store: &parser::store::Store) -> u64 {
+    store.read(|session| session.one("SELECT count(*) FROM import_original", &[], |row| row.get(0))).await.unwrap()
+}

@@ -54,9 +54,16 @@ impl Place {
         self.try_serve(env).expect("it does not start")
     }
 
+    /// One whose claims lapse soon after it was killed.
+    pub(crate) fn serve_hastily(&self, env: &[(&str, &str)]) -> Served {
+        let mut all = vec![("IMPORT_LEASE_SECONDS", "2")];
+        all.extend_from_slice(env);
+        self.serve_with(&all)
+    }
+
     /// The same, where it may die before it listens.
     pub(crate) fn try_serve(&self, env: &[(&str, &str)]) -> Option<Served> {
-        let mut all = vec![("INTERNAL_TOKEN", TOKEN), ("IMPORT_LEASE_SECONDS", "2")];
+        let mut all = vec![("INTERNAL_TOKEN", TOKEN)];
         if let Some(database) = &self.database {
             all.push(("DATABASE_URL", &database.url));
         }

@@ -177,3 +177,33 @@ async fn a_store_that_cuts_ignores_ranges_redirects_or_is_down() {
     assert!(error.to_string().contains("SlowDown") && !error.to_string().contains("S3CRET"), "{error}");
     assert_eq!(down.asked().len(), 3);
 }
+
+#[tokio::test]
+async fn what_a_bucket_has_is_listed_in_order_and_only_what_was_read_is_deleted() {
+    let bucket = Bucket::start().await;
+    for key in ["in/b", "in/a c", "in/deep/d", "inner", "out/x"] {
+        bucket.put(key, key.as_bytes());
+    }
+    let sources = sources(&bucket.endpoint(), &[("IMPORT_BUCKETS", "box/in")]);
+    let listed = async |prefix: &str| {
+        sources.list(prefix).await.map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(listed("s3://box/in/").await.unwrap(), ["s3://box/in/a c", "s3://box/in/b", "s3://box/in/deep/d"]);
+    assert_eq!(listed("s3://box/in/de").await.unwrap(), ["s3://box/in/deep/d"]);
+    assert_eq!(listed("s3://box/inn").await.unwrap(), ["s3://box/inner"]);
+    // What may not be read is not seen.
+    assert_eq!(listed("s3://box/").await.unwrap().len(), 4);
+    assert_eq!(listed("s3://box/none/").await.unwrap(), Vec::<String>::new());
+    for wrong in ["s3://box", "/in/", "https://x/y"] {
+        assert_eq!(listed(wrong).await.unwrap_err().code(), "object_address_malformed", "{wrong}");
+    }
+    let url = ObjectUrl::parse("s3://box/in/b").unwrap();
+    let tag = sources.open(&url, 0, None).await.unwrap().tag().unwrap().to_owned();
+    bucket.put("in/b", b"another");
+    assert_eq!(sources.delete(&url, &tag).await.unwrap_err().code(), "object_changed");
+    let tag = sources.open(&url, 0, None).await.unwrap().tag().unwrap().to_owned();
+    sources.delete(&url, &tag).await.unwrap();
+    assert_eq!(sources.delete(&url, &tag).await.unwrap_err().code(), "object_not_found");
+    let outside = ObjectUrl::parse("s3://box/out/x").unwrap();
+    assert_eq!(sources.delete(&outside, &tag).await.unwrap_err().code(), "object_not_allowed");
+}

@@ -95,6 +95,13 @@ impl Cluster {
         file.lines().next().unwrap().trim().parse().unwrap()
     }
 
+    /// Lets servers have a folder.
+    pub(crate) fn own(folder: &Path) {
+        if let Some((uid, gid)) = servant() {
+            std::os::unix::fs::chown(folder, Some(uid), Some(gid)).unwrap();
+        }
+    }
+
     /// `pg_ctl` on it: `["-m", "immediate", "restart"]`.
     pub(crate) fn control(&self, arguments: &[&str]) {
         let mut control = as_servant(&self.bin.join("pg_ctl"));

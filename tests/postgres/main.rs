@@ -6,6 +6,7 @@
     reason = "a test that cannot go on should panic here and now"
 )]
 
+#[allow(dead_code, reason = "benchmarks need more of it")]
 mod cluster;
 mod commands;
 mod concurrency;
@@ -15,6 +16,7 @@ mod outages;
 mod place;
 mod refusals;
 mod schema;
+mod space;
 mod titles;
 
 // What the other suites have for the binary: a running server, and a run that can be killed.

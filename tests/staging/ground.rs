@@ -59,6 +59,11 @@ impl Ground {
         if self.database.is_some() { Self::server().unwrap() } else { Self::embedded() }
     }
 
+    /// The embedded catalogue.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("catalog.db")
+    }
+
     pub(crate) fn is_server(&self) -> bool {
         self.database.is_some()
     }

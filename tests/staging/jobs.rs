@@ -140,3 +140,21 @@ fn a_record_that_the_store_refuses_is_parked(ground: &Ground) {
     ground.stage(&[odd]);
     ground.expect(&["process", "series"], 1);
 }
+
+#[test]
+fn a_run_whose_request_was_given_up_is_carried_out_all_the_same() {
+    let ground = Ground::embedded();
+    ground.stage(&[series("1")]);
+    // Nobody would take it over: whoever begins the run has to carry it out.
+    let served = ground.serve(&[("SERVER_REQUEST_TIMEOUT_SECONDS", "1"), ("JOB_LEASE_SECONDS", "3600")]);
+    let other = rusqlite::Connection::open(ground.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (status, body) = served.ask("POST", "/api/v1/jobs/series/run", None);
+    assert_eq!((status, &body["code"]), (503, &json!("unavailable")), "{body}");
+    other.execute_batch("COMMIT").unwrap();
+    let state = until(|| {
+        let state = served.get("/api/v1/jobs/series");
+        (state["state"] == "finished").then_some(state)
+    });
+    assert_eq!(state["counts"]["written"], 1, "{state}");
+}

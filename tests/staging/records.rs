@@ -10,6 +10,7 @@ both!(
     relations_wait_for_their_other_end,
     ids_may_be_any_text,
     images_have_one_that_is_shown,
+    an_image_that_is_named_alone_is_one_of_all,
     the_contract_leaves_its_trace_in_staging,
 );
 
@@ -149,4 +150,38 @@ fn the_contract_leaves_its_trace_in_staging(ground: &Ground) {
     let shapes = ground.sql("SELECT external_id, shape, state FROM parsed_series ORDER BY shape");
     assert_eq!(shapes, [["5", "card", "processed"], ["5", "episodes", "processed"]]);
     assert_eq!(ground.one("SELECT external_id FROM parsed_release WHERE shape LIKE 'video %'"), "5:1");
+}
+
+fn an_image_that_is_named_alone_is_one_of_all(ground: &Ground) {
+    let served = ground.serve(&[]);
+    let images = |owner: &str| {
+        let sql = "SELECT url, CASE WHEN is_primary THEN 1 ELSE 0 END FROM image WHERE owner_kind";
+        ground.sql(&format!("{sql} = '{owner}' ORDER BY position"))
+    };
+    let title = |poster: &str, face: &str| {
+        let cast = json!([{ "id": 7, "name": "Aoi", "role": "main", "image": face }]);
+        record("series", "1", &json!({ "title": "One", "poster": poster, "characters": cast }))
+    };
+    served.stage(&[title("//img.example/1.jpg", "https://img.example/a.jpg")]);
+    served.process("series");
+    assert_eq!(images("series"), [["https://img.example/1.jpg", "1"]]);
+    assert_eq!(images("character"), [["https://img.example/a.jpg", "1"]]);
+    served.stage(&[title("https://img.example/2.jpg", "https://img.example/b.jpg")]);
+    served.process("series");
+    assert_eq!(images("series"), [["https://img.example/2.jpg", "1"], ["https://img.example/1.jpg", "0"]]);
+    assert_eq!(images("character"), [["https://img.example/b.jpg", "1"], ["https://img.example/a.jpg", "0"]]);
+    // A placeholder says nothing, and nothing is lost.
+    served.stage(&[title("https://img.example/missing_original.jpg", "https://img.example/b.jpg")]);
+    served.process("series");
+    assert_eq!(images("series")[0], ["https://img.example/2.jpg", "1"]);
+    let owner = json!({ "name": "Pochi", "owners": ["7"], "image": "https://img.example/p.jpg" });
+    served.stage(&[record("pet", "9", &owner)]);
+    served.process("pet");
+    assert_eq!(images("pet"), [["https://img.example/p.jpg", "1"]]);
+    // The contract's posters are images as well.
+    let anime =
+        json!({ "source_name": "s", "source_id": "3", "title": "Three", "poster": "https://img.example/3.jpg" });
+    assert_eq!(served.post("/api/v1/internal/import/anime", &anime).0, 200);
+    let primary = "SELECT count(*) FROM image WHERE is_primary = TRUE AND owner_kind = 'series'";
+    assert_eq!(ground.one(&primary.replace("TRUE", if ground.is_server() { "TRUE" } else { "1" })), "2");
 }

@@ -14,7 +14,7 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     let each = (options.records / 2).max(1);
     for engine in options.engines() {
         let (mut ofs, mut databases) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-        for _ in 0..options.runs {
+        for _ in 0..options.backend_runs {
             let place = Place::new(engine)?;
             let served = place.serve(parser)?;
             served.import("later", (0..each).flat_map(|at| [series(at), release(at)]))?;

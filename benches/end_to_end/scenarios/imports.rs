@@ -10,7 +10,7 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     let records = options.records;
     for engine in options.engines() {
         let mut costs = Vec::new();
-        for _ in 0..options.runs {
+        for _ in 0..options.backend_runs {
             let place = Place::new(engine)?;
             let served = place.serve(parser)?;
             costs.push(spent(&place, &served, || served.import("now", (0..records).map(series)))?);

@@ -8,6 +8,7 @@ pub(crate) mod imports;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 pub(crate) mod limits;
+pub(crate) mod nodes;
 pub(crate) mod reads;
 pub(crate) mod staged;
 pub(crate) mod startup;

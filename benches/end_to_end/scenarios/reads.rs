@@ -23,7 +23,7 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     let titles = TITLES.min(options.records);
     for engine in options.engines() {
         let mut found = [const { Vec::new() }; 4];
-        for _ in 0..options.runs {
+        for _ in 0..options.backend_runs {
             let place = Place::new(engine)?;
             let served = place.serve(parser)?;
             served.import("now", (0..titles).flat_map(|at| [series(at), release(at)]))?;

@@ -1,9 +1,9 @@
 //! An entity has arrived: what others have said of it before is carried out now, in the same transaction.
 
-use super::staged;
+use super::{pictures, staged};
 use crate::model::RecordKind;
 use crate::store::catalogue::relations::{self, Pending, PendingKind};
-use crate::store::catalogue::{CharacterRow, TitleKey};
+use crate::store::catalogue::{CharacterRow, ImageOwner, TitleKey};
 use crate::store::sql::{Session, SqlError};
 
 /// A series is there for the first time.
@@ -16,13 +16,19 @@ pub(super) fn character(session: &Session<'_>, key: &TitleKey, row: i64, now: i6
     arrived(session, RecordKind::Character, key, row, now)
 }
 
-/// A series has told of these characters; some may be new.
+/// A series has told of these characters; some may be new, or look otherwise.
 pub(super) fn cast(
     session: &Session<'_>,
     series: &TitleKey,
     characters: &[CharacterRow],
     now: i64,
 ) -> Result<(), SqlError> {
+    for character in characters.iter().filter(|character| character.image.is_some()) {
+        let key = TitleKey { source_name: series.source_name.clone(), source_id: character.source_id.clone() };
+        if let Some(row) = relations::row_of(session, RecordKind::Character, &key)? {
+            pictures::shown(session, ImageOwner::Character(row), character.image.as_deref(), false)?;
+        }
+    }
     if characters.is_empty() || !relations::characters_awaited(session, &series.source_name)? {
         return Ok(());
     }

@@ -11,6 +11,7 @@ mod convert;
 mod parts;
 pub mod payload;
 mod persons;
+mod pictures;
 mod record;
 mod series;
 mod staged;
@@ -22,6 +23,7 @@ pub use staged::{process, settle_missed, stage, stage_all};
 pub use title::{CastMember, Parts, Title, season_of};
 
 pub(super) use arrivals::series as series_arrived;
+pub(super) use pictures::shown as picture_shown;
 
 use crate::model::{Change, Collision, ImportId, RecordKind, Writes};
 use crate::store::sql::{Session, SqlError};

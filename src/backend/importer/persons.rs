@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::payload::{AppearancePayload, CharacterPayload, PetPayload};
 use super::record::RecordRefused;
 use super::series::{exists, hash, key_of, lock_all, refuse, sent, state};
-use super::{Context, Processed, Record, Trace, arrivals};
+use super::{Context, Processed, Record, Trace, arrivals, pictures};
 use crate::backend::services::images::{self, Images};
 use crate::backend::services::relations::{self, Difference};
 use crate::backend::services::{names, types};
@@ -76,6 +76,7 @@ pub(super) fn character(
         return Ok((exists(record), trace));
     }
     let mut writes = Writes { characters: u64::from(data.is_some()), relations: difference.len(), ..Writes::default() };
+    let image = data.as_ref().and_then(|data| data.image.clone());
     let row = match (data, row) {
         (Some(data), row) => catalogue::put_character(session, &key, row, &data, context.now)?,
         (None, Some(row)) => row,
@@ -84,8 +85,12 @@ pub(super) fn character(
     };
     writes.characters += u64::from(images.is_some());
     state(session, PendingKind::Appearance, End { row, ..end }, &difference, context.now)?;
-    if let Some(images) = images {
-        catalogue::put_images(session, ImageOwner::Character(row), images)?;
+    match images {
+        Some(images) => catalogue::put_images(session, ImageOwner::Character(row), images)?,
+        None if said.images.is_none() => {
+            pictures::shown(session, ImageOwner::Character(row), image.as_deref(), stored.is_none())?;
+        }
+        None => {}
     }
     let change = if stored.is_some() {
         Change::Updated
@@ -160,6 +165,7 @@ pub(super) fn pet(session: &Session<'_>, record: &Record, context: &Context) -> 
     }
     let pets = u64::from(data.is_some()) + u64::from(images.is_some());
     let writes = Writes { pets, relations: difference.len(), ..Writes::default() };
+    let image = data.as_ref().and_then(|data| data.image.clone());
     let row = match (data, row) {
         (Some(data), row) => catalogue::put_pet(session, &key, row, &data, context.now)?,
         (None, Some(row)) => row,
@@ -167,8 +173,12 @@ pub(super) fn pet(session: &Session<'_>, record: &Record, context: &Context) -> 
         (None, None) => return Ok((Processed::Unchanged, trace)),
     };
     state(session, PendingKind::Owner, End { row, ..end }, &difference, context.now)?;
-    if let Some(images) = images {
-        catalogue::put_images(session, ImageOwner::Pet(row), images)?;
+    match images {
+        Some(images) => catalogue::put_images(session, ImageOwner::Pet(row), images)?,
+        None if said.images.is_none() => {
+            pictures::shown(session, ImageOwner::Pet(row), image.as_deref(), stored.is_none())?;
+        }
+        None => {}
     }
     let change = if stored.is_some() { Change::Updated } else { Change::Created };
     Ok((Processed::Written { change, writes }, trace))

@@ -3,12 +3,12 @@
 use super::payload::{ReleasePayload, SeriesPayload, holds_nul};
 use super::record::{RecordRefused, typed};
 use super::title::{self, Parts, Title};
-use super::{Context, Payload, Processed, Record, Trace, arrivals, convert};
+use super::{Context, Payload, Processed, Record, Trace, arrivals, convert, pictures};
 use crate::backend::plan::{self, Plan};
 use crate::backend::services::relations::{self, Difference};
 use crate::model::{Change, Collision, TitleRecord, Writes};
 use crate::store::catalogue::relations::{End, PendingKind, Stated};
-use crate::store::catalogue::{self, ImageOwner, StoredTitle, TitleKey};
+use crate::store::catalogue::{self, ImageOwner, SeriesPut, StoredTitle, TitleKey};
 use crate::store::sql::{Session, SqlError};
 
 /// A payload, read as far as its fingerprint needs.
@@ -189,8 +189,14 @@ fn decide(
     };
     let end = End { source_name: &key.source_name, source_id: &key.source_id, row };
     state(session, PendingKind::Series, end, &difference, context.now)?;
-    if let Some(images) = images {
-        catalogue::put_images(session, ImageOwner::Series(row), images)?;
+    let owner = ImageOwner::Series(row);
+    match (images, &plan.changes.series) {
+        (Some(images), _) => catalogue::put_images(session, owner, images)?,
+        (None, SeriesPut::Insert { series, .. }) => pictures::shown(session, owner, series.poster.as_deref(), true)?,
+        (None, SeriesPut::Update { series, .. }) if title.images.is_none() => {
+            pictures::shown(session, owner, series.poster.as_deref(), false)?;
+        }
+        _ => {}
     }
     if stored.is_none() {
         arrivals::series(session, key, row, context.now)?;

@@ -17,7 +17,7 @@ pub(super) struct Manner {
 }
 
 impl Manner {
-    fn context(self, now: i64) -> Context {
+    pub(super) fn context(self, now: i64) -> Context {
         Context { collision: self.collision, import: Some(self.import), now }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use super::receive::{Admitted, PIECE, Received, Target, admit};
 use super::settle::{begin, settle_batch};
 use super::work::IDLE;
 use super::{Imports, ImportsError, Item, Refused, backoff, now};
+use crate::backend::tasks;
 use crate::error::{Fault as _, Severity};
 use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, ResultCounts};
 use crate::observe::{events, spans};
@@ -136,6 +137,8 @@ impl Imports {
             if numbers.closed {
                 return Ok(Err(Refused::Finalised));
             }
+            // Rows of tables are cheaper than nodes with their metadata.
+            let piece_rows = if format == ImportFormat::Tables { 10 * piece_rows } else { piece_rows };
             let bulk = Bulk { runner: Runner::Worker, piece_rows, size: None };
             let new = NewBatch {
                 id: Uuid::now_v7().to_string(),
@@ -172,14 +175,15 @@ impl Imports {
         if self.sources.is_none() {
             return;
         }
-        let mut running = FuturesUnordered::new();
+        let mut running = JoinSet::new();
         while !*stop.borrow() {
             let free = running.len() < AT_ONCE;
             if free {
                 match self.claim_fetch().await {
                     Ok(Some(batch)) => {
                         let span = spans::fetch(batch.import, batch.number);
-                        running.push(self.fetch_one(batch, stop.clone()).instrument(span));
+                        let (imports, stop) = (self.clone(), stop.clone());
+                        running.spawn(async move { imports.fetch_one(batch, stop).await }.instrument(span));
                         continue;
                     }
                     Ok(None) => {}
@@ -187,14 +191,16 @@ impl Imports {
                 }
             }
             tokio::select! {
-                Some(()) = running.next(), if !running.is_empty() => {}
+                Some(done) = running.join_next(), if !running.is_empty() => tasks::outcome(done).unwrap_or_default(),
                 () = self.fetch.notified(), if free => {}
                 () = tokio::time::sleep(IDLE), if free => {}
                 changed = stop.changed() => if changed.is_err() { return },
             }
         }
         // Each sees the stop at its next piece.
-        while running.next().await.is_some() {}
+        while let Some(done) = running.join_next().await {
+            tasks::outcome(done).unwrap_or_default();
+        }
     }
 
     async fn claim_fetch(&self) -> Result<Option<Fetchable>, StoreError> {

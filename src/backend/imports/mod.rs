@@ -20,6 +20,7 @@ mod record;
 mod retry;
 mod settle;
 mod small;
+mod stage;
 mod sweep;
 mod work;
 

@@ -16,6 +16,8 @@ pub struct ImportView {
     pub totals: Totals,
     /// Its rows, of a bulk import.
     pub rows: Option<RowCounts>,
+    /// The command line works on it, and no server.
+    pub of_command: bool,
 }
 
 /// A batch and what it has come to.
@@ -132,7 +134,8 @@ fn view(session: &Session<'_>, import: StoredImport) -> Result<ImportView, SqlEr
     let totals = imports::totals(session, import.number)?;
     let bulk = import.import.format != ImportFormat::Records;
     let rows = bulk.then(|| imports::import_rows(session, import.number)).transpose()?;
-    Ok(ImportView { import, totals, rows })
+    let of_command = bulk && imports::is_of_command(session, import.number)?;
+    Ok(ImportView { import, totals, rows, of_command })
 }
 
 /// A batch with what it has come to so far.

@@ -7,7 +7,7 @@ use super::create::{CREATE, Created};
 use super::settle::{say_import, settle_batch};
 use super::{Imports, ImportsError, Refused, now};
 use crate::model::{ImportFormat, ImportId, ImportStatus, ResultCounts};
-use crate::store::imports::{self, BatchPage, NewBatch, NewImport, Number, Runner, StoredBatch, StoredImport};
+use crate::store::imports::{self, BatchPage, NewBatch, NewImport, Number, StoredBatch, StoredImport};
 use crate::store::sql::{Session, SqlError};
 
 impl Imports {
@@ -73,11 +73,11 @@ fn retry_bulk(
     request_hash: Option<String>,
     now: i64,
 ) -> Result<Result<Created, Refused>, SqlError> {
-    let page = BatchPage { status: None, after: 0, limit: u32::MAX };
-    let all = imports::batches(session, old.number, page)?;
-    if all.iter().any(|batch| batch.batch.bulk.is_some_and(|bulk| bulk.runner == Runner::Command)) {
+    if imports::is_of_command(session, old.number)? {
         return Ok(Err(Refused::OfCommand));
     }
+    let page = BatchPage { status: None, after: 0, limit: u32::MAX };
+    let all = imports::batches(session, old.number, page)?;
     let failed =
         |batch: &&StoredBatch| matches!(batch.batch.status, ImportStatus::Failed | ImportStatus::PartiallyFailed);
     let failed: Vec<&StoredBatch> = all.iter().filter(failed).collect();

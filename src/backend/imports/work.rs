@@ -9,8 +9,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::Instrument as _;
 
@@ -18,6 +18,7 @@ use super::apply::{Manner, apply, park};
 use super::settle::{begin, settle_batch};
 use super::{Imports, backoff, now, record};
 use crate::backend::importer::Record;
+use crate::backend::tasks;
 use crate::error::{Fault as _, Severity};
 use crate::model::ImportStatus;
 use crate::observe::{events, spans};
@@ -28,7 +29,7 @@ use crate::store::{StoreError, StoreErrorKind};
 
 const CLAIM: CrashPoints = CrashPoints { before: "imports.claim.before_commit", after: "imports.claim.after_commit" };
 
-const RECORD: CrashPoints =
+pub(super) const RECORD: CrashPoints =
     CrashPoints { before: "imports.record.before_commit", after: "imports.record.after_commit" };
 
 pub(super) const SETTLE: CrashPoints =
@@ -43,15 +44,18 @@ const PROGRESS: Duration = Duration::from_secs(1);
 /// Batches that are looked into at once.
 const BATCHES: u32 = 16;
 
+/// Results of an import into staging that are claimed at once: they are ended many at a time.
+const STAGED: u32 = 1_000;
+
 /// What a transaction says when the claim was lost while it worked.
 const LOST: &str = "the claim is lost";
 
 /// A record that is ours.
 #[derive(Debug)]
-struct Held {
-    claimed: Claimed,
+pub(super) struct Held {
+    pub(super) claimed: Claimed,
     batch: Arc<DueBatch>,
-    manner: Manner,
+    pub(super) manner: Manner,
     /// Of what its record is about.
     about: u64,
 }
@@ -83,6 +87,23 @@ impl Desk {
         Some(held)
     }
 
+    /// The next record; if it is only to be staged, with others of its batch.
+    fn next_group(&mut self) -> Option<Vec<Held>> {
+        let first = self.next()?;
+        let (batch, later) = (first.batch.number, first.manner.later && first.claimed.attempts == 1);
+        let mut group = vec![first];
+        while later && group.len() < imports::TOGETHER {
+            let next = self.waiting.front().is_some_and(|held| {
+                held.batch.number == batch && held.claimed.attempts == 1 && !self.busy.contains(&held.about)
+            });
+            if !next {
+                break;
+            }
+            group.extend(self.next());
+        }
+        Some(group)
+    }
+
     /// A record is decided; its batch, if that was the last of it here.
     fn done(&mut self, held: &Held) -> Option<Number> {
         self.busy.remove(&held.about);
@@ -103,7 +124,7 @@ impl Imports {
     async fn work_on_records(&self, mut stop: watch::Receiver<bool>) {
         let parallel = self.parallel();
         let mut desk = Desk::default();
-        let mut in_work = FuturesUnordered::new();
+        let mut in_work = JoinSet::new();
         let mut renewal = interval((self.limits.lease / 3).max(Duration::from_millis(10)));
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Instant::now();
@@ -123,10 +144,10 @@ impl Imports {
             }
             while !stopping
                 && in_work.len() < parallel
-                && let Some(held) = desk.next()
+                && let Some(group) = desk.next_group()
             {
-                let span = spans::record(&held.batch.import_id, held.batch.number, held.claimed.result);
-                in_work.push(self.work_on(held).instrument(span));
+                let imports = self.clone();
+                in_work.spawn(async move { imports.work_on(group).await });
             }
             if stopping && in_work.is_empty() {
                 let rest: Vec<i64> = desk.held.into_iter().collect();
@@ -135,10 +156,13 @@ impl Imports {
             }
             tokio::select! {
                 biased;
-                Some(held) = in_work.next(), if !in_work.is_empty() => {
-                    if let Some(batch) = desk.done(&held) {
-                        self.settle(batch).await;
-                        look = Instant::now();
+                Some(done) = in_work.join_next(), if !in_work.is_empty() => {
+                    let Some(group) = tasks::outcome(done) else { continue };
+                    for held in &group {
+                        if let Some(batch) = desk.done(held) {
+                            self.settle(batch).await;
+                            look = Instant::now();
+                        }
                     }
                     if told.elapsed() >= PROGRESS {
                         told = Instant::now();
@@ -173,7 +197,8 @@ impl Imports {
                 if left == 0 {
                     break;
                 }
-                let claim = Claim { owner: owner.clone(), until, limit: left };
+                let limit = if due.later { STAGED } else { left };
+                let claim = Claim { owner: owner.clone(), until, limit };
                 let claimed = imports::claim(session, due.number, &claim, now)?;
                 if claimed.is_empty() {
                     continue;
@@ -203,15 +228,25 @@ impl Imports {
         Ok(count)
     }
 
-    /// One record to its end, or to its next attempt.
-    async fn work_on(&self, held: Held) -> Held {
-        if let Err(error) = self.try_record(&held).await
-            && let Err(second) = self.tried_in_vain(&held, &error).await
+    /// Records to their end, or to their next attempt.
+    async fn work_on(&self, group: Vec<Held>) -> Vec<Held> {
+        if group.len() > 1 && self.stage_together(&group).await {
+            return group;
+        }
+        for held in &group {
+            let span = spans::record(&held.batch.import_id, held.batch.number, held.claimed.result);
+            self.work_on_one(held).instrument(span).await;
+        }
+        group
+    }
+
+    async fn work_on_one(&self, held: &Held) {
+        if let Err(error) = self.try_record(held).await
+            && let Err(second) = self.tried_in_vain(held, &error).await
         {
             // The claim lapses, and somebody tries again.
             events::import_work_failed(&second.to_string());
         }
-        held
     }
 
     async fn try_record(&self, held: &Held) -> Result<(), StoreError> {

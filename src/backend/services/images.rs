@@ -50,6 +50,12 @@ pub fn choose(named: Option<&str>, listed: Option<&[String]>) -> Images {
     Images { shown, all: Some(all) }
 }
 
+/// All images when a record names the one that is shown and lists none: the others that are stored stay candidates.
+pub fn show(shown: &str, stored: &[(String, bool)]) -> Vec<(String, bool)> {
+    let others = stored.iter().map(|(image, _)| image).filter(|image| !same(image, shown));
+    std::iter::once((shown.to_owned(), true)).chain(others.map(|image| (image.clone(), false))).take(MOST).collect()
+}
+
 /// The same picture by either scheme.
 fn same(a: &str, b: &str) -> bool {
     let bare = |address: &str| address.split_once(':').map_or(0, |(scheme, _)| scheme.len());
@@ -60,7 +66,7 @@ fn same(a: &str, b: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{address, choose};
+    use super::{address, choose, show};
 
     fn list(images: &[&str]) -> Vec<String> {
         images.iter().map(|&image| image.to_owned()).collect()
@@ -96,6 +102,19 @@ mod tests {
         assert_eq!(images.shown.as_deref(), Some("https://a.example/2.jpg"), "the first that is usable");
         assert_eq!(choose(None, None), super::Images::default());
         assert_eq!(choose(None, Some(&[])).all, Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_new_image_is_shown_and_the_others_stay() {
+        let first = show("https://a.example/1.jpg", &[]);
+        assert_eq!(first, [("https://a.example/1.jpg".to_owned(), true)]);
+        let second = show("https://a.example/2.jpg", &first);
+        assert_eq!(
+            second,
+            [("https://a.example/2.jpg".to_owned(), true), ("https://a.example/1.jpg".to_owned(), false)]
+        );
+        assert_eq!(show("http://a.example/1.jpg", &second).len(), 2, "the same by another scheme");
+        assert_eq!(show("https://a.example/1.jpg", &second)[0], first[0], "back again");
     }
 
     proptest! {

@@ -129,7 +129,17 @@ pub async fn import(
         return ended(imports, file).await;
     }
     let tag = Mutex::new(file.tag.clone());
-    let run = Run { imports, sources, file: Some(file), options, parsers, meter, tag, known: None };
+    let run = Run {
+        imports,
+        sources,
+        file: Some(file),
+        options,
+        parsers,
+        meter,
+        tag,
+        known: None,
+        last_straw: Arc::default(),
+    };
     let (mut tries, mut wait, begun) = (1, BACKOFF, tokio::time::Instant::now());
     let outcome = loop {
         let outcome = run.whole(&stop).await;
@@ -154,7 +164,7 @@ pub async fn import(
     };
     match outcome {
         Ok(Ended::All) => end(imports, file, None).await,
-        Ok(Ended::TooMany) => end(imports, file, Some(TOO_MANY.to_owned())).await,
+        Ok(Ended::TooMany) => end(imports, file, Some(run.too_many())).await,
         Ok(Ended::Stopped | Ended::Lost | Ended::Broken) => ended(imports, file).await,
         Err(error) => {
             // What is in stays in. If the file may be whole another time, it can be gone on with.
@@ -177,14 +187,24 @@ pub async fn check(
     meter: &Arc<Meter>,
     stop: watch::Receiver<bool>,
 ) -> Result<Summary, BulkError> {
-    let run = Run { imports, sources, file: None, options, parsers, meter, tag: Mutex::default(), known };
+    let run = Run {
+        imports,
+        sources,
+        file: None,
+        options,
+        parsers,
+        meter,
+        tag: Mutex::default(),
+        known,
+        last_straw: Arc::default(),
+    };
     let ended = run.whole(&stop).await?;
     let at = |number: &AtomicU64| number.load(Ordering::Relaxed);
     let (duplicates, failed) = (at(&meter.duplicates), at(&meter.failed));
     let inserted = at(&meter.rows) - duplicates;
     let (status, reason) = match (ended, inserted, failed) {
         (Ended::Stopped | Ended::Lost | Ended::Broken, ..) => (ImportStatus::Started, None),
-        (Ended::TooMany, ..) => (ImportStatus::Failed, Some(TOO_MANY.to_owned())),
+        (Ended::TooMany, ..) => (ImportStatus::Failed, Some(run.too_many())),
         (Ended::All, _, 0) => (ImportStatus::Completed, None),
         (Ended::All, 0, _) => (ImportStatus::Failed, None),
         (Ended::All, ..) => (ImportStatus::PartiallyFailed, None),
@@ -215,6 +235,8 @@ struct Run<'a> {
     tag: Mutex<Option<String>>,
     /// The table, in a dry run.
     known: Option<Definition>,
+    /// The line that was one too many, for people.
+    last_straw: Arc<Mutex<Option<String>>>,
 }
 
 impl Run<'_> {
@@ -265,6 +287,7 @@ impl Run<'_> {
                 frozen,
                 rules: Arc::clone(&rules),
                 max_errors: self.options.max_errors,
+                last_straw: Arc::clone(&self.last_straw),
                 meter: Arc::clone(self.meter),
             };
             match unit.write(self.imports.store(), items).await {
@@ -291,6 +314,14 @@ impl Run<'_> {
                 Err(ObjectError::Damaged { address, reason }.into())
             }
             (ended, _) => ended,
+        }
+    }
+
+    /// Why too many lines were rejected, with the last of them.
+    fn too_many(&self) -> String {
+        match &*self.last_straw.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(last) => format!("{TOO_MANY}; {last}"),
+            None => TOO_MANY.to_owned(),
         }
     }
 
@@ -329,6 +360,8 @@ impl Run<'_> {
                     self.meter.duplicates.fetch_add(rows.duplicates, Ordering::Relaxed);
                     self.meter.failed.store(failed, Ordering::Relaxed);
                     if self.options.max_errors.is_some_and(|most| failed > most) {
+                        let last = unit::last_straw(&rows.rejects);
+                        *self.last_straw.lock().unwrap_or_else(PoisonError::into_inner) = last;
                         return Ok(Ended::TooMany);
                     }
                 }

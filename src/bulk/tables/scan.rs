@@ -252,7 +252,24 @@ fn said(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{Members, Value};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn it_takes_what_a_parser_of_json_takes(parts in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", "\"", "\"a\"", ":", ",", " ", "\t", "1", "0", "-", ".", "e", "E", "+", "true", "false", "null",
+            "\"a\":1", "\"b\":[1]", "\\n", "\\", "é", "\u{7}", "\"\\u00e9\":{}", "{\"a\":",
+        ]), 0..10), whole: bool) {
+            let text = if whole { format!("{{{}}}", parts.concat()) } else { parts.concat() };
+            let taken = text.trim_start().starts_with('{')
+                && serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(read(&text).is_ok(), taken, "{}", text);
+        }
+    }
 
     fn read(text: &str) -> Result<Vec<(String, String)>, usize> {
         let mut members = Members::of(text);

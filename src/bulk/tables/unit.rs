@@ -55,6 +55,8 @@ pub(super) struct Unit {
     pub(super) frozen: bool,
     pub(super) rules: Arc<OnceLock<Arc<Rules>>>,
     pub(super) max_errors: Option<u64>,
+    /// The line that was one too many, for people.
+    pub(super) last_straw: Arc<Mutex<Option<String>>>,
     pub(super) meter: Arc<Meter>,
 }
 
@@ -83,6 +85,7 @@ impl Unit {
                     share: None,
                     why: said,
                     max_errors: self.max_errors,
+                    last_straw: Arc::clone(&self.last_straw),
                     failed: 0,
                     end: None,
                     more: true,
@@ -161,6 +164,11 @@ impl Unit {
     }
 }
 
+/// The last of some rejected lines, in words.
+pub(super) fn last_straw(rejects: &[Reject]) -> Option<String> {
+    rejects.last().map(|reject| format!("line {}: {}", reject.at.line, reject.message))
+}
+
 /// What comes from the reader, taken on the store's thread.
 struct Feed {
     items: mpsc::Receiver<Item>,
@@ -168,6 +176,7 @@ struct Feed {
     share: Option<OwnedSemaphorePermit>,
     why: Arc<Mutex<Option<Ended>>>,
     max_errors: Option<u64>,
+    last_straw: Arc<Mutex<Option<String>>>,
     failed: u64,
     /// Behind the last rows.
     end: Option<Position>,
@@ -194,6 +203,7 @@ impl Feed {
                 self.meter.rows.fetch_add(rows.rows.len() as u64 + rows.duplicates, Ordering::Relaxed);
                 self.meter.failed.fetch_add(rows.rejects.len() as u64, Ordering::Relaxed);
                 if self.max_errors.is_some_and(|most| self.failed > most) {
+                    *self.last_straw.lock().unwrap_or_else(PoisonError::into_inner) = last_straw(&rows.rejects);
                     return Err(self.end(Ended::TooMany));
                 }
                 Ok(Some(rows))

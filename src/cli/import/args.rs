@@ -59,6 +59,15 @@ pub struct ImportArgs {
     #[arg(long, value_name = "DIR")]
     pub rejects: Option<PathBuf>,
 
+    /// Keep the files. This is the default.
+    #[arg(long, conflicts_with = "delete_after")]
+    pub keep: bool,
+
+    /// Delete each file (of this machine or of S3) once its last row is in. One that cannot be deleted, or that has changed
+    /// meanwhile, is a warning and changes nothing about the exit code.
+    #[arg(long)]
+    pub delete_after: bool,
+
     /// Go on with the unfinished imports of these files, leaving out what is in.
     #[arg(long)]
     pub resume: bool,
@@ -71,7 +80,7 @@ pub struct ImportArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Rows of one transaction: of nodes 1000 unless told otherwise, of tables with `--atomic batch` 50000.
+    /// Rows of one transaction: of nodes `IMPORT_BULK_ROWS` unless told otherwise, of tables with `--atomic batch` 50000.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub batch_size: Option<u32>,
 

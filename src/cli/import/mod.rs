@@ -3,6 +3,7 @@
 mod args;
 mod bars;
 mod catalogue;
+mod delete;
 mod nodes;
 mod report;
 mod sort;
@@ -139,6 +140,7 @@ async fn import(
     };
     let imports = Imports::new(Arc::new(store), limits, Some(sources.clone()));
     let context = Context { args, location, settings, imports: &imports, sources: &sources, redactor, stop };
+    let files = if args.delete_after { delete::files(&sorted) } else { delete::Files::new() };
     let Sorted { nodes, tables, catalogue } = sorted;
     match tables::refused(&context, &tables).await {
         Ok(None) => {}
@@ -170,6 +172,9 @@ async fn import(
         if !goes_on(how) {
             break;
         }
+    }
+    if !args.dry_run {
+        delete::completed(&context, &files, &lines).await;
     }
     if matches!(exit, Exit::Interrupted | Exit::Source | Exit::Backend) && !args.dry_run {
         messages::say("to go on, run the same command with `--resume`");

@@ -66,8 +66,8 @@ pub(super) async fn sort(args: &ImportArgs, sources: &Sources) -> Result<Sorted,
         match inputs::given(path, endings)? {
             Given::Sources(some) => found.extend(some),
             Given::Listing(listing) => {
-                let hint = "name the objects one by one";
-                return Err(usage(&format!("`{}` cannot be listed", listing.written), hint));
+                let listed = sources.list(&listing.prefix).await?;
+                found.extend(listing.choose(listed, endings)?);
             }
         }
     }

@@ -76,7 +76,7 @@ pub(super) struct ShownImport {
 
 impl From<ImportView> for ShownImport {
     fn from(view: ImportView) -> Self {
-        let ImportView { import, totals, rows } = view;
+        let ImportView { import, totals, rows, of_command } = view;
         let ended = import.status.is_final();
         let failed = totals.results.failed > 0 || totals.failed_batches > 0;
         Self {
@@ -101,7 +101,7 @@ impl From<ImportView> for ShownImport {
             finalised: import.finalised_at.is_some(),
             created_at: moment(import.created_at),
             ended_at: import.ended_at.map(moment),
-            retryable: ended && failed,
+            retryable: ended && failed && !of_command,
         }
     }
 }

@@ -50,7 +50,8 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<i64>, Refusal> {
 
 /// The status of a question's word.
 pub(super) fn status(word: Option<&str>) -> Result<Option<ImportStatus>, Refusal> {
-    let named = |word: &str| ImportStatus::named(word).ok_or_else(|| Refusal::invalid("`status` is none"));
+    let named =
+        |word: &str| ImportStatus::named(word).ok_or_else(|| Refusal::invalid("`status` is no status of an import"));
     word.map(named).transpose()
 }
 
@@ -139,8 +140,8 @@ async fn list(State(shared): State<Shared>, InQuery(asked): InQuery<Asked>) -> R
 
 /// Make an import
 ///
-/// Of records (`format` is `records`, or not there), or of nodes (`nodes`): then batches are CSV files, or lists of
-/// reference ids. With an `Idempotency-Key`, the same request again gives the same import, and another one with that key is refused.
+/// Of records (`format` is `records`, or not there), of nodes (`nodes`: then batches are CSV files, or lists of
+/// reference ids), or of tables (`tables`: files of JSON lines). With an `Idempotency-Key`, the same request again gives the same import, and another one with that key is refused.
 #[utoipa::path(
     post,
     path = "/api/v1/imports",
@@ -198,7 +199,7 @@ async fn get(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> Resu
 )]
 async fn summary(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> Result<Json<ImportSummary>, Refusal> {
     let summary = shared.imports.summary(id).await.map_err(|error| refusal(&error))?;
-    let ImportView { import, totals, rows } = summary.view;
+    let ImportView { import, totals, rows, .. } = summary.view;
     Ok(Json(ImportSummary {
         import_id: import.import.id,
         status: import.status,

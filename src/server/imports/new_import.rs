@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 use utoipa::ToSchema;
 
 use crate::backend::imports::Create;
-use crate::model::{Collision, ImportFormat, NodesOptions};
+use crate::model::{Collision, ImportFormat, NodesOptions, TablesOptions};
 use crate::server::answer::Refusal;
 use crate::server::body::typed;
 use crate::store::imports::Process;
@@ -24,6 +24,8 @@ pub(super) enum NewImport {
     Records(RecordsImport),
     /// Of nodes.
     Nodes(NodesImport),
+    /// Of tables.
+    Tables(TablesImport),
 }
 
 /// An import of records.
@@ -82,6 +84,39 @@ pub(super) struct NodesImport {
     options: NodesOptions,
 }
 
+/// An import of tables: its batches are files of JSON lines.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TablesImport {
+    /// Where the rows come from.
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
+    source: String,
+    /// What has made them, with its version.
+    #[schema(max_length = 200, pattern = r"^[^\x00]*$")]
+    #[serde(default)]
+    processor: String,
+    /// How many rows there will be; checked when the import is finalised.
+    #[schema(required = false, value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_u32)]
+    #[serde(default, deserialize_with = "count")]
+    expected_count: Option<u32>,
+    /// For people.
+    #[schema(required = false, max_length = 4000, pattern = r"^[^\x00]*$")]
+    #[serde(default)]
+    notes: Option<String>,
+    /// `tables`.
+    format: TablesFormat,
+    /// Which table, and how.
+    options: TablesOptions,
+}
+
+/// The word of an import of tables.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TablesFormat {
+    /// Tables.
+    Tables,
+}
+
 /// The word of an import of records.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +147,7 @@ impl NewImport {
     pub(super) fn read(body: Value) -> Result<Self, Refusal> {
         match body.get("format").and_then(Value::as_str) {
             Some("nodes") => typed(body).map(Self::Nodes),
+            Some("tables") => typed(body).map(Self::Tables),
             _ => typed(body).map(Self::Records),
         }
     }
@@ -147,6 +183,32 @@ impl NewImport {
                     collision: Collision::Upsert,
                     process: Process::Now,
                     format: ImportFormat::Nodes,
+                    options: serde_json::to_string(&import.options).ok(),
+                }
+            }
+            Self::Tables(import) => {
+                let TablesFormat::Tables = import.format;
+                let TablesOptions { table, key, .. } = &import.options;
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let named = |name: &str| {
+                    name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(plain)
+                };
+                if table.as_ref().is_some_and(|table| !named(table)) {
+                    let rule = "`options.table` is a letter and up to 62 letters, digits or `_`";
+                    return Err(Refusal::invalid(rule));
+                }
+                let keyed = |key: &str| !key.is_empty() && key.chars().count() <= LONGEST_NAME && !key.contains('\0');
+                if key.as_ref().is_some_and(|key| !keyed(key)) {
+                    return Err(Refusal::invalid("`options.key` is 1 to 200 characters without U+0000"));
+                }
+                Create {
+                    source: import.source,
+                    processor: import.processor,
+                    expected_count: import.expected_count.map(u64::from),
+                    notes: import.notes,
+                    collision: Collision::Upsert,
+                    process: Process::Now,
+                    format: ImportFormat::Tables,
                     options: serde_json::to_string(&import.options).ok(),
                 }
             }

@@ -49,8 +49,8 @@ struct Asked {
     /// `next_cursor` of the page before.
     #[param(required = false, nullable = false, pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
-    /// With the records of those that failed, as they came.
-    #[param(required = false, nullable = false, default = false)]
+    /// With the records of those that failed, as they came. Unless it is given, JSON lines of `status=failed` have them.
+    #[param(required = false, nullable = false)]
     originals: Option<bool>,
 }
 
@@ -123,11 +123,12 @@ async fn answer(
     asked: Asked,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
-    let named = |word: &str| ResultStatus::named(word).ok_or_else(|| Refusal::invalid("`status` is none"));
+    let named =
+        |word: &str| ResultStatus::named(word).ok_or_else(|| Refusal::invalid("`status` is no status of a result"));
     let status = asked.status.as_deref().map(named).transpose()?;
-    let originals = asked.originals.unwrap_or(false);
-    let bounds = if originals { PAGE_WITH_ORIGINALS } else { PAGE };
     let as_lines = accepts(headers, LINES) && !accepts(headers, "application/json");
+    let originals = asked.originals.unwrap_or(as_lines && status == Some(ResultStatus::Failed));
+    let bounds = if originals { PAGE_WITH_ORIGINALS } else { PAGE };
     let given = asked.limit.map(|limit| page(Some(limit), PAGE)).transpose()?;
     let limit = given.unwrap_or(bounds.0).min(bounds.1);
     let after = cursor(asked.cursor.as_deref())?.unwrap_or(0);

@@ -124,7 +124,7 @@ fn time(millis: i64) -> Timestamp {
 
 impl From<ImportView> for ShownImport {
     fn from(view: ImportView) -> Self {
-        let ImportView { import: stored, totals, rows } = view;
+        let ImportView { import: stored, totals, rows, .. } = view;
         let import = stored.import;
         Self {
             id: import.id,

@@ -142,6 +142,14 @@ impl Definition {
         self.columns.iter().map(|column| quoted(&column.name)).chain(hidden).collect()
     }
 
+    /// Keys sort by their bytes, as they do on the embedded file.
+    fn order(&self, engine: Engine, index: usize) -> &'static str {
+        match (engine, self.key_column() == Some(index), self.kind(index)) {
+            (Engine::Postgres, true, Kind::Text) => " COLLATE \"C\"",
+            _ => "",
+        }
+    }
+
     fn described(&self, engine: Engine) -> String {
         let columns = self.columns.iter().enumerate().map(|(index, column)| {
             let key = match (self.is_key(column), self.kind(index)) {
@@ -149,11 +157,7 @@ impl Definition {
                 (true, _) => " PRIMARY KEY NOT NULL",
                 (false, _) => "",
             };
-            // Keys sort by their bytes, as they do in the file.
-            let order = match (engine, self.is_key(column), self.kind(index)) {
-                (Engine::Postgres, true, Kind::Text) => " COLLATE \"C\"",
-                _ => "",
-            };
+            let order = self.order(engine, index);
             format!("{} {}{order}{key}", quoted(&column.name), type_name(engine, self.kind(index)))
         });
         let bytes = if engine == Engine::Sqlite { "BLOB" } else { "bytea" };
@@ -177,7 +181,8 @@ pub(super) fn alter(session: &Session<'_>, from: &Definition, to: &Definition) -
     let widened = widened.into_iter().map(|index| {
         let (name, kind) = (quoted(&to.columns[index].name), to.kind(index));
         let value = converted(Engine::Postgres, &name, from.kind(index), kind);
-        format!("ALTER COLUMN {name} TYPE {} USING {value}", type_name(Engine::Postgres, kind))
+        let order = to.order(Engine::Postgres, index);
+        format!("ALTER COLUMN {name} TYPE {}{order} USING {value}", type_name(Engine::Postgres, kind))
     });
     let added = (from.columns.len()..to.columns.len()).map(|index| {
         format!("ADD COLUMN {} {}", quoted(&to.columns[index].name), type_name(session.engine(), to.kind(index)))

@@ -361,3 +361,19 @@ pub fn updated(session: &Session<'_>, batch: Number) -> Result<u64, SqlError> {
         |row| row.get(0),
     )
 }
+
+/// Which version of an object the batch of this address in this import is of.
+pub fn object_tag(session: &Session<'_>, import: &str, url: &str) -> Result<Option<String>, SqlError> {
+    let found = session.first(
+        "SELECT b.storage_tag FROM import_record r JOIN import_batch b ON b.import = r.number \
+         WHERE r.id = ?1 AND b.storage_url = ?2",
+        values![import, url],
+        |row| row.get(0),
+    )?;
+    Ok(found.flatten())
+}
+
+/// Does the command line work on it?
+pub fn is_of_command(session: &Session<'_>, import: Number) -> Result<bool, SqlError> {
+    session.exists("SELECT 1 FROM import_batch WHERE import = ?1 AND runner = 'command' LIMIT 1", values![import])
+}

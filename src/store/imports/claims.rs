@@ -134,3 +134,33 @@ pub fn release(session: &Session<'_>, owner: &str, results: &[i64]) -> Result<u6
         results.iter().map(|result| vec![Value::Int(*result), Value::Text(owner)]),
     )
 }
+
+/// Results that are ended together at most.
+pub const TOGETHER: usize = 64;
+
+/// What the sender sent for these results (at most [`TOGETHER`]), in one question, in the order of the results.
+pub fn originals(session: &Session<'_>, results: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, SqlError> {
+    let Some(last) = results.last() else { return Ok(Vec::new()) };
+    // One text for every number of results, so that it is prepared once.
+    let places = (1..=TOGETHER).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
+    let ids: Vec<_> = results.iter().chain(std::iter::repeat(last)).take(TOGETHER).map(|id| Value::Int(*id)).collect();
+    session.query(
+        &format!("SELECT result, bytes FROM import_original WHERE result IN ({places}) ORDER BY result"),
+        &ids,
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Ends results that are ours as completed without a change of the catalogue; `false` = one of them is not ours any
+/// more, so the transaction must not be committed.
+pub fn complete_all(session: &Session<'_>, results: &[i64], owner: &str, now: i64) -> Result<bool, SqlError> {
+    let ended = session.execute_many(
+        "UPDATE import_result SET status = 'completed', change = NULL, writes = NULL, code = NULL, message = NULL, \
+         retryable = FALSE, lease_owner = NULL, lease_until = NULL, updated_at = ?3 \
+         WHERE id = ?1 AND lease_owner = ?2 AND status = 'started'",
+        results.iter().map(|result| vec![Value::Int(*result), Value::Text(owner), Value::Int(now)]),
+    )?;
+    let gone = results.iter().map(|result| vec![Value::Int(*result)]);
+    session.execute_many("DELETE FROM import_original WHERE result = ?1", gone)?;
+    Ok(ended == results.len() as u64)
+}

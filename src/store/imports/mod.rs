@@ -20,10 +20,12 @@ pub use batches::{
 };
 pub use bulk::{
     Claimable, FailedRow, PieceEnd, Runner, Turn, any_claimable, begin_piece, claim_bulk, drop_input, end_piece,
-    failed_rows, hold_bulk, import_rows, input, is_ours, keep_input, lock_pieces, note_object, note_position,
-    piece_sums, pieces, unfinished_command, updated,
+    failed_rows, hold_bulk, import_rows, input, is_of_command, is_ours, keep_input, lock_pieces, note_object,
+    note_position, object_tag, piece_sums, pieces, unfinished_command, updated,
 };
-pub use claims::{Claim, Claimed, DueBatch, claim, due_batches, finished_batches, release, renew};
+pub use claims::{
+    Claim, Claimed, DueBatch, TOGETHER, claim, complete_all, due_batches, finished_batches, originals, release, renew,
+};
 pub use events::{StoredEvent, append, events_after, last_event};
 pub use records::{
     NewImport, Numbers, Process, StoredImport, begin_import, end_import, finalise, import_by_id, import_by_key,

@@ -61,7 +61,7 @@ impl FileOrigin {
 }
 
 /// Which version of the file it is, and its length.
-async fn version(file: &tokio::fs::File) -> Result<(String, u64), Trouble> {
+pub(super) async fn version(file: &tokio::fs::File) -> Result<(String, u64), Trouble> {
     let metadata = file.metadata().await.map_err(|error| trouble(&error))?;
     let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let nanos = changed.map_or(0, |time| time.as_nanos());
@@ -72,7 +72,7 @@ async fn version(file: &tokio::fs::File) -> Result<(String, u64), Trouble> {
     Ok((format!("file:{file_number}:{nanos}:{}", metadata.len()), metadata.len()))
 }
 
-fn trouble(error: &std::io::Error) -> Trouble {
+pub(super) fn trouble(error: &std::io::Error) -> Trouble {
     match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Trouble::NotFound,
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::InvalidInput => Trouble::Refused(error.to_string()),

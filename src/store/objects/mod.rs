@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod http;
 mod lines;
+mod listing;
 mod origin;
 mod reading;
 mod rules;
@@ -34,6 +35,7 @@ use s3::S3;
 pub use self::url::ObjectUrl;
 pub use error::ObjectError;
 pub use lines::{Frame, Framer, LINE_CAP, Lines, Position};
+pub use listing::MOST_LISTED;
 pub use reading::{Object, Patience};
 pub use unpack::{Packing, Unpacker};
 

@@ -64,11 +64,16 @@ impl S3 {
 
     /// The object. Nothing is asked yet.
     pub(super) fn origin(&self, bucket: &str, key: &str) -> Result<S3Origin, Trouble> {
+        let path = Path::parse(key).map_err(|_| Trouble::Refused("no store has such a key".to_owned()))?;
+        Ok(S3Origin { store: Arc::new(self.store(bucket)?), path, timeout: self.timeout })
+    }
+
+    /// The bucket. Nothing is asked yet.
+    pub(super) fn store(&self, bucket: &str) -> Result<AmazonS3, Trouble> {
         let Some(keys) = &self.keys else {
             let none = "no keys: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, or S3_PROFILE".to_owned();
             return Err(Trouble::Refused(self.problem.clone().unwrap_or(none)));
         };
-        let path = Path::parse(key).map_err(|_| Trouble::Refused("no store has such a key".to_owned()))?;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(&self.region)
@@ -85,9 +90,7 @@ impl S3 {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
         }
-        let store =
-            builder.build().map_err(|_| Trouble::Refused("the settings of S3 do not fit together".to_owned()))?;
-        Ok(S3Origin { store: Arc::new(store), path, timeout: self.timeout })
+        builder.build().map_err(|_| Trouble::Refused("the settings of S3 do not fit together".to_owned()))
     }
 }
 
@@ -135,7 +138,7 @@ fn late() -> Error {
 }
 
 /// What an error means. Bodies of answers are not repeated but for their code: some quote what was signed.
-fn trouble(error: &Error) -> Trouble {
+pub(super) fn trouble(error: &Error) -> Trouble {
     let code = code_of(error);
     match error {
         Error::NotFound { .. } => Trouble::NotFound,

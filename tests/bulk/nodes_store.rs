@@ -1,0 +1,236 @@
+//! Nodes on a real server: texts that are hostile to COPY, imports that meet, time that runs out, a server that restarts.
+
+use std::fmt::Write as _;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cluster::{self, Cluster, sql};
+use crate::place::{Place, command, on_each_engine};
+use crate::world::{DEADLINE, World, generated, until};
+
+/// Texts that break whoever puts them together instead of handing them over.
+const HOSTILE: &[&str] = &[
+    "'; DROP TABLE nodes; --",
+    "\\N",
+    "\\.",
+    "\\",
+    "\\\\x41\\t",
+    "NULL",
+    "\"",
+    "\"\"",
+    "a\tb",
+    "{}[]{\"a\":1}",
+    "$1 ?1 %s %n {0}",
+    "\u{202e}\u{feff}rtl",
+    "\u{1F600}\u{1F468}\u{200D}\u{1F469}",
+    "e\u{301} \u{e9}",
+    "\u{7f}\u{1}\u{1f}",
+    "ＦＵＬＬ　ｗｉｄｔｈ",
+    "0x00 0e0 1E400 -0 NaN Infinity",
+    "<script>alert(1)</script>",
+    "../../etc/passwd",
+    "x\u{85}\u{2028}y\u{2029}z",
+];
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+#[test]
+fn hostile_texts_come_back_byte_for_byte() {
+    on_each_engine(|place| {
+        let mut file = "id,group,k\n".to_owned();
+        for (number, text) in HOSTILE.iter().enumerate() {
+            // As keys, too.
+            writeln!(file, "{},{},{}", quoted(&format!("{number}{text}")), quoted(text), quoted(text)).unwrap();
+        }
+        std::fs::write(place.folder.path().join("users.csv"), &file).unwrap();
+        for (round, counts) in [(0, "COMPLETED"), (1, "COMPLETED")] {
+            let done = import(place, &["users.csv"], &[]).wait_with_output().unwrap();
+            assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+            let printed: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+            assert_eq!(printed["files"][0]["status"], counts);
+            let expected = if round == 0 { "inserted" } else { "unchanged" };
+            assert_eq!(printed["files"][0][expected], HOSTILE.len(), "{printed}");
+        }
+        let found = place.store(async |store| {
+            let ask = "SELECT n.reference_id, g.name, m.metadata_value FROM nodes n
+                       JOIN matching_groups g ON g.id = n.group_id JOIN node_metadata m ON m.node_id = n.id";
+            let rows = store.read(move |session| {
+                session.query(ask, &[], |row| Ok([row.get::<String>(0)?, row.get(1)?, row.get(2)?]))
+            });
+            rows.await.unwrap()
+        });
+        let mut expected: Vec<_> = HOSTILE
+            .iter()
+            .enumerate()
+            .map(|(number, text)| [format!("{number}{text}"), (*text).to_owned(), (*text).to_owned()])
+            .collect();
+        let mut found = found;
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected);
+    });
+}
+
+fn import(place: &Place, args: &[&str], env: &[(&str, &str)]) -> Child {
+    let into = place.database.as_ref().map_or("sqlite:state/catalog.db", |database| database.url.as_str());
+    let fixed = ["import", "--kind", "nodes", "--domain", "d", "--json", "--into", "env:DATABASE"];
+    let env = [&[("DATABASE", into)], env].concat();
+    command(place.folder.path(), &[&fixed[..], args].concat(), &env)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn imports_of_the_same_nodes_at_once_end_without_a_deadlock() {
+    let Some(place) = Place::postgres() else { return };
+    let url = place.database.as_ref().unwrap().url.clone();
+    let rows = |value: &str, keys: &mut dyn Iterator<Item = usize>| {
+        keys.fold("id,group,type,city,name\n".to_owned(), |text, key| {
+            text + &format!("u{key},g{},{},{value} {key},x\n", key % 7, ["BOT", "ADMIN"][key % 2])
+        })
+    };
+    // Each in another order, and first of all none of them is there.
+    std::fs::write(place.folder.path().join("a.csv"), rows("a", &mut (0..2000))).unwrap();
+    std::fs::write(place.folder.path().join("b.csv"), rows("b", &mut (0..2000).rev())).unwrap();
+    std::fs::write(place.folder.path().join("c.csv"), rows("c", &mut (0..2000).map(|row| row * 7 % 2000))).unwrap();
+    for _ in 0..2 {
+        let children: Vec<_> = ["a.csv", "b.csv", "c.csv"]
+            .iter()
+            .map(|name| import(&place, &[name, "--batch-size", "250"], &[]))
+            .collect();
+        for child in children {
+            let done = child.wait_with_output().unwrap();
+            assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+    let counts = "SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM node_metadata),
+                  (SELECT count(*) FROM node_metadata WHERE metadata_key = 'city' AND metadata_value ~ '^[abc] [0-9]+$')";
+    assert_eq!(sql(&url, counts), [["2000", "4000", "2000"]]);
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    assert_eq!(sql(&url, deadlocks), [["0"]]);
+}
+
+#[test]
+fn a_restart_of_the_server_in_mid_copy_costs_no_row() {
+    let Some(cluster) = Cluster::start().map(Arc::new) else { return };
+    let database = cluster.database();
+    let world = World::new();
+    world.write("users.csv", generated(8000));
+    let args = ["users.csv", "--batch-size", "100", "--into", "env:DATABASE"];
+    let child = world.command(&args, &[("DATABASE", &database.url)]).spawn().unwrap();
+    let pieces = || {
+        let asked = "SELECT CASE WHEN to_regclass('bulk_piece') IS NULL THEN 0 ELSE 1 END";
+        let there = sql(&database.url, asked) == [["1"]];
+        if !there {
+            return 0;
+        }
+        sql(&database.url, "SELECT count(*) FROM bulk_piece")[0][0].parse::<u32>().unwrap()
+    };
+    for many in [5, 30] {
+        until(|| pieces() >= many);
+        cluster.control(&["-m", "immediate", "restart"]);
+    }
+    let done = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let counts =
+        "SELECT (SELECT count(*) FROM nodes), (SELECT count(*) FROM node_metadata), (SELECT records FROM import_batch)";
+    assert_eq!(sql(&database.url, counts), [["8000", "16000", "8000"]], "{said}");
+}
+
+#[test]
+fn a_transaction_that_takes_too_long_is_undone_and_tried_again() {
+    let Some(place) = Place::postgres() else { return };
+    let url = place.database.as_ref().unwrap().url.clone();
+    std::fs::write(place.folder.path().join("users.csv"), "id,group,name\n1,g,one\n2,g,two\n").unwrap();
+    let done = import(&place, &["users.csv"], &[]).wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    std::fs::write(place.folder.path().join("users.csv"), "id,group,name\n1,g,uno\n2,g,due\n3,g,tre\n").unwrap();
+    // Somebody else changes a row and does not say whether it stands.
+    let holder = url.clone();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (holds, held) = std::sync::mpsc::channel();
+    let holding = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&holder, tokio_postgres::NoTls).await.unwrap();
+            let driver = tokio::spawn(connection);
+            client.batch_execute("BEGIN; UPDATE node_metadata SET metadata_value = 'held'").await.unwrap();
+            holds.send(()).unwrap();
+            tokio::task::spawn_blocking(move || released.recv_timeout(DEADLINE)).await.unwrap().unwrap();
+            client.batch_execute("ROLLBACK").await.unwrap();
+            drop(client);
+            driver.await.unwrap().unwrap();
+        });
+    });
+    held.recv_timeout(DEADLINE).unwrap();
+    let patience = [("IMPORT_BULK_SHORTEST_SECONDS", "0.2"), ("IMPORT_BULK_LONGEST_SECONDS", "0.2")];
+    let mut child = import(&place, &["users.csv"], &patience);
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+    let (mut line, begun) = (String::new(), Instant::now());
+    while !line.contains("writing a batch of nodes again") {
+        assert!(begun.elapsed() < DEADLINE);
+        line.clear();
+        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0, "it ended without waiting");
+    }
+    release.send(()).unwrap();
+    let rest = std::thread::spawn(move || std::io::read_to_string(said).unwrap());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", rest.join().unwrap());
+    holding.join().unwrap();
+    let found =
+        "SELECT n.reference_id, m.metadata_value FROM nodes n JOIN node_metadata m ON m.node_id = n.id ORDER BY 1";
+    assert_eq!(sql(&url, found), [["1", "uno"], ["2", "due"], ["3", "tre"]]);
+}
+
+#[test]
+fn memory_does_not_grow_with_the_file() {
+    use std::io::Write as _;
+    let world = World::new();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"id,group,a,b,c\n").unwrap();
+    let filler = "x".repeat(400);
+    for block in 0..100 {
+        let mut text = String::new();
+        for row in 0..1000 {
+            writeln!(text, "u{block}-{row},g,{filler},\"{filler}\n{row}\",{row}").unwrap();
+        }
+        packed.write_all(text.as_bytes()).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    world.write("users.csv.gz", &packed);
+    let mut child = world.command(&["users.csv.gz", "--dry-run", "--batch-size", "1000"], &[]).spawn().unwrap();
+    let (path, mut peak) = (format!("/proc/{}/status", child.id()), 0);
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(&path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let now = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        peak = peak.max(now.unwrap_or(0));
+        assert!(begun.elapsed() < DEADLINE);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let done = child.wait_with_output().unwrap();
+    let printed: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(printed["files"][0]["inserted"], 100_000, "{printed}");
+    // The file has 80 MB, unpacked; a few batches of it are a few megabytes.
+    assert!(peak > 0 && peak < 64 << 10, "{peak} KiB");
+}
+
+#[test]
+fn nothing_is_left_on_the_server_but_tables() {
+    let Some(place) = Place::postgres() else { return };
+    let url = place.database.as_ref().unwrap().url.clone();
+    std::fs::write(place.folder.path().join("users.csv"), generated(300)).unwrap();
+    for _ in 0..2 {
+        let done = import(&place, &["users.csv", "--batch-size", "100"], &[]).wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let temporary = "SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'";
+    until(|| cluster::sql(&url, temporary) == [["0"]]);
+}
