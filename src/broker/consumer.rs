@@ -103,7 +103,7 @@ impl Consumer {
     /// Joins the group; what happens and what is read come by the two receivers.
     pub fn join(
         connection: &KafkaConnection,
-        subscription: Subscription,
+        subscription: &Subscription,
     ) -> Result<(Self, mpsc::UnboundedReceiver<Control>, mpsc::Receiver<Polled>), BrokerError> {
         let mut config = config::base(
             &config::without(connection, config::PRODUCERS_ONLY),
@@ -135,10 +135,11 @@ impl Consumer {
         consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (send, messages) = mpsc::channel(QUEUE);
         let (orders, taken) = channel();
+        let batch = subscription.batch;
         let thread = std::thread::Builder::new().name("kafka-consumer".to_owned());
         let thread = thread
             .spawn(move || {
-                let thread = Thread { consumer, shared, control, send, batch: subscription.batch, stuck: false };
+                let thread = Thread { consumer, shared, control, send, batch, stuck: false };
                 thread.run(&taken);
             })
             .map_err(|error| BrokerError::new(format!("cannot start a thread: {error}")))?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Telling;
@@ -53,7 +54,7 @@ impl Reader {
         let consumer: BaseConsumer<Telling> = config.create_with_context(Telling)?;
         let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
         let known = metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none());
-        let numbers: Vec<i32> = known.iter().flat_map(|topic| topic.partitions()).map(|one| one.id()).collect();
+        let numbers: Vec<i32> = known.iter().flat_map(|topic| topic.partitions()).map(MetadataPartition::id).collect();
         let mut list = TopicPartitionList::with_capacity(numbers.len());
         for number in &numbers {
             let start = from.get(number).map_or(Offset::Beginning, |offset| Offset::Offset(*offset));

@@ -7,5 +7,9 @@ pub(super) fn short() -> &'static str {
 
 /// Version, commit and features. The commit comes from the build script; outside a git checkout it is `unknown`.
 pub(super) fn long() -> &'static str {
-    concat!(env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PARSER_COMMIT"), "\nfeatures: sqlite, contract")
+    if cfg!(feature = "kafka") {
+        concat!(env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PARSER_COMMIT"), "\nfeatures: sqlite, contract, kafka")
+    } else {
+        concat!(env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("PARSER_COMMIT"), "\nfeatures: sqlite, contract")
+    }
 }

@@ -139,7 +139,7 @@ impl Lanes {
     }
 
     /// Lanes that hold too much, or little enough to go on, with the partition's new state.
-    pub(super) fn to_pause(&mut self, much: usize) -> Vec<(Partition, bool)> {
+    pub(super) fn pausing(&mut self, much: usize) -> Vec<(Partition, bool)> {
         let mut changed = Vec::new();
         for (partition, lane) in &mut self.lanes {
             // A file takes its time: what is fetched behind it would only lie about.
@@ -192,17 +192,17 @@ mod tests {
         let count = |lanes: &mut Lanes| lanes.begin(10).first().map(|piece| piece.messages.len());
         assert_eq!(count(&mut lanes), Some(2));
         assert_eq!(count(&mut lanes), None);
-        assert_eq!(lanes.to_pause(100), []);
+        assert_eq!(lanes.pausing(100), []);
         // Only one of the two was done: the other comes again, and nothing beyond it is committed.
         assert_eq!(lanes.finish(&partition(), 1, 1), Some(1));
         assert_eq!(count(&mut lanes), Some(1));
         assert_eq!(lanes.finish(&partition(), 1, 1), Some(2));
         assert_eq!(count(&mut lanes), Some(1));
-        assert_eq!(lanes.to_pause(100), [(partition(), true)]);
+        assert_eq!(lanes.pausing(100), [(partition(), true)]);
         assert_eq!(lanes.finish(&partition(), 1, 0), None);
         assert_eq!(count(&mut lanes), Some(1));
         assert_eq!(lanes.finish(&partition(), 1, 1), Some(3));
-        assert_eq!(lanes.to_pause(100), [(partition(), false)]);
+        assert_eq!(lanes.pausing(100), [(partition(), false)]);
         assert_eq!(lanes.held().0, 1);
         assert_eq!(lanes.close(&partition()), Some(3));
         assert_eq!(lanes.held(), (0, 0));

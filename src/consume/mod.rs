@@ -108,7 +108,7 @@ impl Consume {
         let pattern = format!("^(?:{})$", settings.catalogue_topics);
         let speaks = regex::Regex::new(&pattern)
             .map_err(|error| BrokerError::own(format!("KAFKA_CATALOGUE_TOPICS cannot be used: {error}")))?;
-        let (consumer, controls, polled) = Consumer::join(&settings.connection, subscription)?;
+        let (consumer, controls, polled) = Consumer::join(&settings.connection, &subscription)?;
         let desk = Desk {
             store,
             imports,
@@ -141,7 +141,7 @@ impl Consume {
             for piece in lanes.begin(settings.batch) {
                 works.push(tokio::spawn(work(Arc::clone(&self.desk), piece)));
             }
-            for (partition, pause) in lanes.to_pause((settings.in_flight / 2).max(1)) {
+            for (partition, pause) in lanes.pausing((settings.in_flight / 2).max(1)) {
                 if pause { self.consumer.pause(partition) } else { self.consumer.resume(partition) }
             }
             let (held, bytes) = lanes.held();

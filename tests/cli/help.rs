@@ -59,3 +59,15 @@ fn completions_for_bash_are_a_script_that_bash_takes() {
         assert!(printed(&["completions", shell]).contains("from-landing"), "{shell}");
     }
 }
+
+#[test]
+fn without_kafka_its_commands_are_usage_and_say_what_is_missing() {
+    let missing = if cfg!(feature = "kafka") {
+        ["KAFKA_BROKERS is not set", "hint: "]
+    } else {
+        ["no Kafka support", "--features kafka"]
+    };
+    for args in [&["consume"][..], &["dlq", "list"]] {
+        World::new().run(args).expect(2).says(&missing);
+    }
+}

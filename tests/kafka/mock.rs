@@ -21,7 +21,7 @@ fn errors_of_brokers_are_survived_and_nothing_is_told_twice() {
     // What the first requests of each sort get; then all is well.
     let moved = Error::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
     let late = Error::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT;
-    let few = Error::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+    let few = Error::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
     let away = Error::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE;
     let elsewhere = Error::RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
     let loading = Error::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
@@ -30,8 +30,9 @@ fn errors_of_brokers_are_survived_and_nothing_is_told_twice() {
     cluster.request_errors(Key::Heartbeat, &[elsewhere, Error::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS]);
     cluster.request_errors(Key::OffsetCommit, &[late, elsewhere, late]);
     cluster.request_errors(Key::Fetch, &[moved, Error::RD_KAFKA_RESP_ERR_UNKNOWN, moved]);
-    // The messages of the second may have been written: an idempotent producer sends them again all the same.
-    cluster.request_errors(Key::Produce, &[moved, few, late, moved]);
+    // Only errors after which nothing is written: the mock writes nothing when it gives one, but goes on counting, so after
+    // "may have been written" it would take what is sent again for written.
+    cluster.request_errors(Key::Produce, &[moved, few, moved]);
 
     let consumer = world.consume();
     world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", 202);

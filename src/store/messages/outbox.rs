@@ -38,7 +38,7 @@ pub struct Letter {
     /// What it says.
     pub value: Option<Vec<u8>>,
     /// Headers in their order.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub headers: Vec<Header>,
     /// When it was sent; none = when it is published.
     pub sent_at: Option<i64>,
 }
@@ -187,9 +187,10 @@ pub fn known_positions(session: &Session<'_>, topic: &str, before: i64) -> Resul
     )
 }
 
-type Headers = [(String, Option<Vec<u8>>)];
+/// Name and value; the value may be missing.
+pub type Header = (String, Option<Vec<u8>>);
 
-fn pack(headers: &Headers) -> Result<String, SqlError> {
+fn pack(headers: &[Header]) -> Result<String, SqlError> {
     let pairs: Vec<(&str, Option<String>)> = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_ref().map(|value| BASE64_STANDARD.encode(value))))
@@ -197,7 +198,7 @@ fn pack(headers: &Headers) -> Result<String, SqlError> {
     serde_json::to_string(&pairs).map_err(|error| SqlError::Refused(error.to_string()))
 }
 
-fn unpack(text: &str) -> Result<Vec<(String, Option<Vec<u8>>)>, SqlError> {
+fn unpack(text: &str) -> Result<Vec<Header>, SqlError> {
     let unreadable = || SqlError::Unreadable("the headers of a letter".to_owned());
     let pairs: Vec<(String, Option<String>)> = serde_json::from_str(text).map_err(|_| unreadable())?;
     pairs
