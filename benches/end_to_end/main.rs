@@ -50,7 +50,12 @@ fn run() -> anyhow::Result<()> {
             Scenario::Calls => scenarios::calls::run(&parser, &options)?,
             Scenario::Importer => scenarios::importer::run(&parser, &options)?,
             Scenario::Reads => scenarios::reads::run(&parser, &options)?,
+            Scenario::Tables => scenarios::tables::run(&parser, &options)?,
             Scenario::Staged => scenarios::staged::run(&parser, &options)?,
+            #[cfg(feature = "kafka")]
+            Scenario::Kafka => scenarios::kafka::run(&parser, &options)?,
+            #[cfg(not(feature = "kafka"))]
+            Scenario::Kafka => anyhow::bail!("`kafka` needs `cargo bench --features kafka`"),
         }
     }
     report::table();

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::served::Engine;
 
 pub(crate) const HELP: &str = "\
-cargo bench --bench end_to_end -- [SCENARIO…] [--titles N] [--records N] [--runs N] [--engine E] [--bin PATH]
+cargo bench --bench end_to_end -- [SCENARIO…] [--titles N] [--records N] [--rows N] [--runs N] [--engine E] [--bin PATH]
 
 scenarios (default: all)
   embedded   full crawl into the embedded catalogue, limits off
@@ -22,10 +22,16 @@ scenarios (default: all)
   reads      how long readers wait during an import
   staged     memory beside a very large staging table
   backend    these five
+  tables     JSON lines into a table, beside other tools (.ci/bench-tools.sh)
+  kafka      messages into PostgreSQL: rate on one and two processes, latency, memory, a file (needs `--features kafka`;
+             not among all)
 
   --titles N   generated titles of `embedded` and `contract` (default 10000)
   --records N  records or calls of `imports`, `calls`, `importer`, `reads` (default 50000)
+  --rows N     rows of `tables` (default 2000000)
   --staged N   rows of `staged` (default 1000000)
+  --messages N messages of `kafka` (default 200000)
+  --memory-messages N   those of its look at memory (default 1000000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3)
   --bin PATH   measure this program instead of building the release binary";
@@ -43,6 +49,8 @@ pub(crate) enum Scenario {
     Importer,
     Reads,
     Staged,
+    Tables,
+    Kafka,
 }
 
 impl Scenario {
@@ -56,6 +64,9 @@ pub(crate) struct Options {
     pub(crate) titles: u64,
     pub(crate) records: u64,
     pub(crate) staged: u64,
+    pub(crate) rows: u64,
+    pub(crate) messages: u64,
+    pub(crate) memory_messages: u64,
     pub(crate) runs: usize,
     pub(crate) help: bool,
     engine: Option<Engine>,
@@ -71,6 +82,9 @@ impl Options {
             titles: 10_000,
             records: 50_000,
             staged: 1_000_000,
+            rows: 2_000_000,
+            messages: 200_000,
+            memory_messages: 1_000_000,
             runs: 3,
             help: false,
             engine: None,
@@ -90,8 +104,13 @@ impl Options {
                 "importer" => options.scenarios.push(Scenario::Importer),
                 "reads" => options.scenarios.push(Scenario::Reads),
                 "staged" => options.scenarios.push(Scenario::Staged),
+                "tables" => options.scenarios.push(Scenario::Tables),
+                "kafka" => options.scenarios.push(Scenario::Kafka),
+                "--messages" => options.messages = value()?.parse()?,
+                "--memory-messages" => options.memory_messages = value()?.parse()?,
                 "backend" => options.scenarios.extend(Scenario::BACKEND),
                 "--records" => options.records = value()?.parse()?,
+                "--rows" => options.rows = value()?.parse()?,
                 "--staged" => options.staged = value()?.parse()?,
                 "--engine" => {
                     options.engine = Some(match value()?.as_str() {
@@ -110,12 +129,13 @@ impl Options {
                 other => bail!("unknown argument `{other}`; see --help"),
             }
         }
-        let counts = [options.titles, options.records, options.staged, options.runs as u64];
+        let counts = [options.titles, options.records, options.staged, options.rows, options.runs as u64];
         ensure!(counts.iter().all(|count| *count > 0), "numbers are at least 1");
         if options.scenarios.is_empty() {
             use Scenario::{Contract, Embedded, Http, Limits, Startup};
             options.scenarios = vec![Embedded, Contract, Limits, Startup, Http];
             options.scenarios.extend(Scenario::BACKEND);
+            options.scenarios.push(Scenario::Tables);
         }
         Ok(options)
     }
@@ -148,6 +168,7 @@ impl Options {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let status = Command::new(cargo)
             .args(["build", "--release", "--quiet", "--bin", "parser", "--manifest-path", manifest])
+            .args(if cfg!(feature = "kafka") { &["--features", "kafka"][..] } else { &[] })
             .status()?;
         ensure!(status.success(), "the release binary does not build");
         let beside = PathBuf::from(env!("CARGO_BIN_EXE_parser"));

@@ -9,9 +9,7 @@ use uuid::Uuid;
 use crate::model::{
     Collision, ImportFormat, ImportId, ImportStatus, LONGEST_NODE_KEY, NodesOptions, ResultCounts, RowCounts,
 };
-use crate::store::imports::{
-    self, Bulk, FailedRow, NewBatch, NewImport, Number, PieceEnd, Process, Runner, StoredImport,
-};
+use crate::store::imports::{self, Bulk, FailedRow, NewBatch, NewImport, Number, Process, Runner, StoredImport, Whole};
 use crate::store::nodes::insert_missing;
 use crate::store::sql::{Session, SqlError};
 
@@ -109,6 +107,7 @@ pub fn import_references(session: &Session<'_>, requests: &[References], now: i6
     for (domain, keys) in &keys {
         made.insert(*domain, insert_missing(session, domain, keys, now)?);
     }
+    let mut wholes = Vec::with_capacity(work.len());
     for (index, split) in work {
         let request = &requests[index];
         let mut rows = split.counts();
@@ -117,8 +116,11 @@ pub fn import_references(session: &Session<'_>, requests: &[References], now: i6
             let new = made.get_mut(request.domain.as_str()).is_some_and(|made| made.remove(&(&request.group, id)));
             if new { rows.inserted += 1 } else { rows.unchanged += 1 }
         }
-        asked[index] = Some(ended(session, request, rows, split.failed, now)?);
+        let (whole, answer) = ended(request, rows, split.failed)?;
+        asked[index] = Some(answer);
+        wholes.push(whole);
     }
+    imports::insert_whole(session, &wholes, now)?;
     (0..requests.len())
         .map(|index| {
             let made_by = first(index);
@@ -219,35 +221,17 @@ fn failed_id((line, offset): (u64, u64), id: &str, code: &str, message: &str) ->
     }
 }
 
-/// Writes an import that is at its end.
-fn ended(
-    session: &Session<'_>,
-    request: &References,
-    rows: RowCounts,
-    failed: Vec<FailedRow>,
-    now: i64,
-) -> Result<Asked, SqlError> {
+/// An import that is at its end as soon as it is there.
+fn ended(request: &References, rows: RowCounts, failed: Vec<FailedRow>) -> Result<(Whole, Asked), SqlError> {
     let options = NodesOptions { domain: request.domain.clone(), group: Some(request.group.clone()), refs: true };
     let options = serde_json::to_string(&options).map_err(|error| SqlError::Refused(error.to_string()))?;
-    let new = import(&request.request, ImportFormat::Nodes, options);
+    let import = import(&request.request, ImportFormat::Nodes, options);
     let empty = request.ids.is_empty().then_some("no reference ids were given");
     let (status, reason) = bulk_end(&rows, empty);
-    let id = parsed(&new.id)?;
-    let number = imports::insert_ended(session, &new, status, reason.as_deref(), now)?;
-    let bulk = Bulk { runner: Runner::Worker, piece_rows: rows.total().max(1), size: None };
-    let batch = NewBatch {
-        status,
-        reason: reason.clone(),
-        received: true,
-        records: rows.total(),
-        counts: rows.as_results(),
-        ..batch(number, 1, None, bulk)
-    };
-    let batch = imports::insert_batch(session, &batch, now)?;
-    imports::insert_piece(session, batch, 0, &PieceEnd { rows, bytes: 0, lines: rows.total() }, failed, now)?;
-    let data = json!({ "status": status, "reason": reason, "results": rows.as_results(), "rows": rows });
-    imports::append(session, number, "import", &data.to_string(), now)?;
-    Ok(Asked { import: id, status, reason, rows, replayed: false })
+    let id = parsed(&import.id)?;
+    let event = json!({ "status": status, "reason": reason, "results": rows.as_results(), "rows": rows }).to_string();
+    let asked = Asked { import: id, status, reason: reason.clone(), rows, replayed: false };
+    Ok((Whole { import, batch: Uuid::now_v7().to_string(), status, reason, rows, failed, event }, asked))
 }
 
 fn import(request: &Request, format: ImportFormat, options: String) -> NewImport {

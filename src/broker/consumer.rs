@@ -428,7 +428,9 @@ impl Thread {
             Ok(message) => Some(Message::of(&message)),
             Err(error) => {
                 let error = BrokerError::from(error);
-                events::broker_failed(&error.to_string(), "while reading");
+                if !error.is_unknown_topic() {
+                    events::broker_failed(&error.to_string(), "while reading");
+                }
                 // Whether it is worth going on is not ours to say.
                 let _ = self.control.send(Control::Failed(error));
                 None

@@ -22,6 +22,14 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
 }
 
 pub(super) fn error(error: &KafkaError, reason: &str) {
+    use rdkafka::error::RDKafkaErrorCode as Code;
+    // The end of a partition is no error, and topics that are not there yet are waited for.
+    if matches!(
+        error.rdkafka_error_code(),
+        Some(Code::PartitionEOF | Code::UnknownTopic | Code::UnknownTopicOrPartition)
+    ) {
+        return;
+    }
     events::broker_failed(&super::BrokerError::from(error.clone()).to_string(), reason);
 }
 

@@ -45,6 +45,23 @@ impl BrokerError {
         matches!(self.code, Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition))
     }
 
+    /// The producer is of no use any more: the broker has lost or replaced its identity. Another one has to be made.
+    pub fn spoils_producer(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        matches!(
+            self.code,
+            Some(
+                Code::Fatal
+                    | Code::Fenced
+                    | Code::ProducerFenced
+                    | Code::InvalidProducerEpoch
+                    | Code::UnknownProducerId
+                    | Code::OutOfOrderSequenceNumber
+                    | Code::InvalidProducerIdMapping
+            )
+        )
+    }
+
     /// The broker will never take this message.
     pub fn refuses_message(&self) -> bool {
         use RDKafkaErrorCode as Code;

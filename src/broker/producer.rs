@@ -83,9 +83,7 @@ impl Producer {
         let topic = message.topic.clone();
         Ok(async move {
             match delivery.await {
-                Ok(Ok(at)) => {
-                    Ok(Position { partition: Partition { topic, number: at.partition }, offset: at.offset })
-                }
+                Ok(Ok(at)) => Ok(Position { partition: Partition { topic, number: at.partition }, offset: at.offset }),
                 Ok(Err((error, _))) => Err(error.into()),
                 Err(_) => Err(BrokerError::new("the producer has been closed")),
             }
@@ -94,10 +92,8 @@ impl Producer {
 
     /// Makes a topic, with the broker's defaults, where brokers do not make topics by themselves.
     pub async fn make_topic(&self, topic: &str) -> Result<(), BrokerError> {
-        let connection = config::without(
-            &config::without(&self.connection, config::CONSUMERS_ONLY),
-            config::PRODUCERS_ONLY,
-        );
+        let connection =
+            config::without(&config::without(&self.connection, config::CONSUMERS_ONLY), config::PRODUCERS_ONLY);
         let client: AdminClient<Telling> = config::base(&connection, &[]).create_with_context(Telling)?;
         let options = AdminOptions::new().operation_timeout(Some(MAKING)).request_timeout(Some(MAKING));
         let topics = [NewTopic::new(topic, -1, TopicReplication::Fixed(-1))];

@@ -15,6 +15,9 @@ pub enum BulkError {
     /// The store is down or refuses everything.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the import was told cannot be used.
+    #[error("the options of the import cannot be used: {0}")]
+    Options(String),
     /// The first row does not name the columns that are needed.
     #[error("`{source_name}`: {reason}")]
     Header {
@@ -40,7 +43,7 @@ impl Fault for BulkError {
         match self {
             Self::Object(error) => error.severity(),
             Self::Store(error) => error.severity(),
-            Self::Header { .. } | Self::Table { .. } => Severity::Permanent,
+            Self::Options(_) | Self::Header { .. } | Self::Table { .. } => Severity::Permanent,
         }
     }
 
@@ -48,7 +51,7 @@ impl Fault for BulkError {
         match self {
             Self::Object(error) => error.party(),
             Self::Store(error) => error.party(),
-            Self::Header { .. } | Self::Table { .. } => Party::Usage,
+            Self::Options(_) | Self::Header { .. } | Self::Table { .. } => Party::Usage,
         }
     }
 
@@ -56,6 +59,7 @@ impl Fault for BulkError {
         match self {
             Self::Object(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Options(_) => None,
             Self::Table { hint, .. } => Some(Cow::Borrowed(hint)),
             Self::Header { .. } => Some(Cow::Borrowed(
                 "the first row names the columns, separated by commas; `reference_id` (or `id`, `user_id`, …) must be among \

@@ -7,6 +7,9 @@ pub mod inputs;
 pub mod nodes;
 pub mod registry;
 pub mod tables;
+mod worker;
 
 pub use csv::{Row, Rows};
 pub use error::BulkError;
+pub use nodes::Summary;
+pub use worker::Worker;

@@ -39,10 +39,11 @@ pub fn stem(name: &str) -> &str {
 pub fn kind_by_name(name: &str) -> Option<Kind> {
     let lower = name.to_lowercase();
     let plain = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst")).unwrap_or(&lower);
-    if plain.ends_with(".csv") {
-        return Some(Kind::Nodes);
+    match plain.rsplit_once('.')?.1 {
+        "csv" => Some(Kind::Nodes),
+        "jsonl" | "ndjson" => Some(kind_of_lines(name)),
+        _ => None,
     }
-    (plain.ends_with(".jsonl") || plain.ends_with(".ndjson")).then(|| kind_of_lines(name))
 }
 
 /// Which of the two a file of JSON lines holds.

@@ -17,7 +17,9 @@ Needs a build with `--features kafka`. Brokers and how they are reached: the set
 pub(super) fn not_built() -> super::exit::Exit {
     super::messages::error(
         "this build has no Kafka support",
-        Some("build it with `cargo build --release --features kafka` (needs libssl-dev and pkg-config), or use the image"),
+        Some(
+            "build it with `cargo build --release --features kafka` (needs libssl-dev and pkg-config), or use the image",
+        ),
     );
     super::exit::Exit::Usage
 }
@@ -80,11 +82,12 @@ mod running {
 
     use super::ConsumeArgs;
     use crate::backend::imports::{Imports, Limits};
+    use crate::broker::BrokerError;
+    use crate::bulk::Worker;
     use crate::cli::backend::Backend;
     use crate::cli::exit::Exit;
     use crate::cli::signals::Signals;
     use crate::cli::{complain, messages};
-    use crate::broker::BrokerError;
     use crate::config::{KafkaSettings, Layers, Settings};
     use crate::consume::Consume;
     use crate::observe::Redactor;
@@ -155,10 +158,11 @@ mod running {
             Err(exit) => return exit,
         };
         let imports = Imports::new(Arc::clone(&store), limits(settings), Some(sources.clone()));
-        let consume = match join(&settings.kafka, Arc::clone(&store), imports.clone(), sources.clone(), &backend.redactor) {
-            Ok(consume) => consume,
-            Err(exit) => return exit,
-        };
+        let consume =
+            match join(&settings.kafka, Arc::clone(&store), imports.clone(), sources.clone(), &backend.redactor) {
+                Ok(consume) => consume,
+                Err(exit) => return exit,
+            };
         // If nobody reads that, it consumes all the same.
         let _ = announce(probes.as_ref());
         let (stop, stopped) = watch::channel(false);
@@ -171,8 +175,9 @@ mod running {
         let answering = probes.map(|probes| {
             tokio::spawn(probes.run(metrics, Arc::clone(&store), move || ready.is_ready(), ended(stopped.clone())))
         });
-        // WORKER
-        let working = async {};
+        let worker = Worker::new(imports.clone(), sources, settings.objects.max_line);
+        let worked = stopped.clone();
+        let working = tokio::spawn(async move { worker.run(worked).await });
         let consuming = consume.run(stopped);
         tokio::pin!(consuming);
         let mut told = false;
@@ -264,6 +269,7 @@ mod running {
             attempts: settings.imports.attempts,
             lease: settings.imports.lease,
             idle: settings.server.request_timeout,
+            bulk: settings.imports.bulk.clone(),
         }
     }
 }

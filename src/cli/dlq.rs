@@ -208,7 +208,8 @@ mod working {
             return Ok(print(&format!("{}\n", to_json(&letter))));
         }
         let mut text = String::new();
-        let bytes = |bytes: Option<&[u8]>| bytes.map_or_else(|| "–".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
+        let bytes =
+            |bytes: Option<&[u8]>| bytes.map_or_else(|| "–".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
         let _ = writeln!(text, "id       {}", letter.id);
         let _ = writeln!(text, "state    {}", letter.settled.map_or("open", Settled::as_str));
         let _ = writeln!(text, "from     {}", origin(&letter));
@@ -289,9 +290,10 @@ mod working {
         for letter in letters {
             shown.add_row([
                 letter.id.clone(),
-                letter.at().and_then(|at| jiff::Timestamp::from_millisecond(at).ok()).map_or_else(String::new, |at| {
-                    at.strftime("%F %T").to_string()
-                }),
+                letter
+                    .at()
+                    .and_then(|at| jiff::Timestamp::from_millisecond(at).ok())
+                    .map_or_else(String::new, |at| at.strftime("%F %T").to_string()),
                 origin(letter),
                 letter.replays().to_string(),
                 letter.settled.map_or("open", Settled::as_str).to_owned(),

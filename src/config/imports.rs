@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bulk::{self, BulkSettings};
 use super::reader::Reader;
 
 /// What bounds imports.
@@ -15,6 +16,8 @@ pub struct ImportSettings {
     pub attempts: u32,
     /// How long a claim holds without being renewed.
     pub lease: Duration,
+    /// Files of rows.
+    pub bulk: BulkSettings,
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> ImportSettings {
@@ -23,5 +26,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ImportSettings {
         workers: usize::try_from(reader.number("IMPORT_WORKERS", 0..=256)).unwrap_or(0),
         attempts: reader.number("IMPORT_ATTEMPTS", 1..=100),
         lease: reader.seconds("IMPORT_LEASE_SECONDS"),
+        bulk: bulk::read(reader),
     }
 }

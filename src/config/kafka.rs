@@ -87,7 +87,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> KafkaSettings {
     let catalogue_topics = pattern(reader, "KAFKA_CATALOGUE_TOPICS");
     for (name, text) in [("KAFKA_GROUP", &group), ("KAFKA_DEAD_LETTER_TOPIC", &dead_letters)] {
         if !is_name(text) {
-            reader.fault(name, format!("`{text}` is not a name"), Some("letters, digits, `.`, `_` and `-`, at most 249"));
+            reader.fault(
+                name,
+                format!("`{text}` is not a name"),
+                Some("letters, digits, `.`, `_` and `-`, at most 249"),
+            );
         }
     }
     let progress = reader.text("KAFKA_PROGRESS_SECONDS").is_some().then(|| reader.seconds("KAFKA_PROGRESS_SECONDS"));
@@ -121,7 +125,8 @@ fn count(number: u32) -> usize {
 
 /// A topic's name, and what else becomes a part of one.
 fn is_name(text: &str) -> bool {
-    (1..=249).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    (1..=249).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 /// Brackets that match and no line ends; the client says no to the rest.
@@ -146,9 +151,7 @@ fn connection(reader: &mut Reader<'_>) -> KafkaConnection {
         properties.extend(reader.text(name).map(|value| (property.to_owned(), value)));
     }
     let mut secrets = Vec::new();
-    for (name, property) in
-        [("KAFKA_SASL_PASSWORD", "sasl.password"), ("KAFKA_SSL_KEY_PASSWORD", "ssl.key.password")]
-    {
+    for (name, property) in [("KAFKA_SASL_PASSWORD", "sasl.password"), ("KAFKA_SSL_KEY_PASSWORD", "ssl.key.password")] {
         secrets.extend(reader.secret(name).map(|secret| (property.to_owned(), secret)));
     }
     for pair in reader.list("KAFKA_PROPERTIES") {

@@ -1,6 +1,7 @@
 //! Settings: one table of names (`registry`), one lookup through the layers (`layers`), one typed result
 //! (`settings`). All faults are reported at once; every value remembers where it came from.
 
+mod bulk;
 mod database;
 mod fault;
 mod imports;
@@ -14,6 +15,7 @@ mod registry_kafka;
 mod settings;
 mod telemetry;
 
+pub use bulk::BulkSettings;
 pub use database::{DatabasePlace, DatabaseSettings};
 pub use fault::{ConfigError, SettingFault};
 pub use imports::ImportSettings;

@@ -333,6 +333,22 @@ const GENERAL: &[Setting] = &[
         "30",
         "How long a record that a server works on is left alone by others when that server has died.",
     ),
+    setting(
+        Objects,
+        "IMPORT_BULK_ROWS",
+        "0",
+        "Rows of one transaction of a file import; `--batch-size` goes before. 0 = what suits the database.",
+    ),
+    setting(Objects, "IMPORT_BULK_IN_FLIGHT", "8", "Transactions of one file on their way at once."),
+    setting(Objects, "IMPORT_BULK_FILES", "2", "Files that one server works on at once."),
+    setting(
+        Objects,
+        "IMPORT_BULK_ROW_SECONDS",
+        "0.05",
+        "How long a transaction of a file import may take for each of its rows, before it is undone and tried again;",
+    ),
+    setting(Objects, "IMPORT_BULK_SHORTEST_SECONDS", "1", "but never less than this,"),
+    setting(Objects, "IMPORT_BULK_LONGEST_SECONDS", "30", "and never more than this."),
     setting(Objects, "IMPORT_READ_TIMEOUT_SECONDS", "30", "Wait for an answer, and for each next piece of it."),
     setting(
         Objects,

@@ -89,14 +89,12 @@ fn headers(reader: &mut Reader<'_>) -> Vec<(String, SecretString)> {
             http::HeaderName::from_bytes(name.as_bytes()).is_ok() && http::HeaderValue::from_str(value).is_ok()
         })
     };
-    match pairs(&text).filter(valid) {
-        Some(pairs) => pairs.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect(),
-        None => {
-            // Not repeated: it holds a secret.
-            reader.fault(NAME, "is not a list of headers", Some("`name=value,name=value`, values percent-encoded"));
-            Vec::new()
-        }
-    }
+    let Some(pairs) = pairs(&text).filter(valid) else {
+        // Not repeated: it holds a secret.
+        reader.fault(NAME, "is not a list of headers", Some("`name=value,name=value`, values percent-encoded"));
+        return Vec::new();
+    };
+    pairs.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect()
 }
 
 fn attributes(reader: &mut Reader<'_>) -> Vec<(String, String)> {

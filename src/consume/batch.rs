@@ -175,9 +175,7 @@ fn references(
         }
     }
     let made = import_references(session, &requests, terms.now)?;
-    let imports: Vec<_> = jobs.into_iter().zip(made.into_iter().map(|made| made.import.to_string())).collect();
-    messages::note_imports(session, &imports)?;
-    Ok(imports.into_iter().collect())
+    Ok(jobs.into_iter().zip(made.into_iter().map(|made| made.import.to_string())).collect())
 }
 
 /// A message as whoever makes imports sees it.
@@ -278,10 +276,9 @@ fn catalogue(
             (failed(&refusal, 1), Some(refusal))
         }
         // What waits for its other end is kept and completes by itself.
-        Processed::Written { .. } | Processed::Unchanged | Processed::Waiting { .. } => (
-            JobEnd { status: TransferStatus::Completed, total: 1, processed: 1, reason: None },
-            None,
-        ),
+        Processed::Written { .. } | Processed::Unchanged | Processed::Waiting { .. } => {
+            (JobEnd { status: TransferStatus::Completed, total: 1, processed: 1, reason: None }, None)
+        }
     })
 }
 
@@ -295,7 +292,7 @@ fn lists(planned: &Planned, end: &JobEnd, import: Option<String>) -> Lists {
     Lists { success, failed, import }
 }
 
-/// Ends a job as failed and keeps its message as a dead letter, in the caller's transaction. 
+/// Ends a job as failed and keeps its message as a dead letter, in the caller's transaction.
 pub(super) fn bury(
     session: &Session<'_>,
     planned: &Planned,

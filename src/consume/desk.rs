@@ -15,8 +15,8 @@ use crate::config::KafkaSettings;
 use crate::error::chain;
 use crate::observe::kafka as events;
 use crate::store::Store;
-use crate::store::objects::Sources;
 use crate::store::messages::{JobEnd, Letter, Owner};
+use crate::store::objects::Sources;
 use crate::store::sql::{Session, SqlError};
 use crate::store::sqlite::CrashPoints;
 

@@ -13,7 +13,7 @@ use super::letters::Lists;
 use super::patience::Verdict;
 use super::request::{Planned, Refusal, Stage, Task, harmless};
 use crate::backend::BackendError;
-use crate::backend::imports::{ImportView, ImportsError, piece_rows};
+use crate::backend::imports::{ImportView, ImportsError};
 use crate::backend::nodes::{FileOf, enqueue};
 use crate::model::messages::TransferStatus;
 use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, RowCounts};
@@ -97,7 +97,7 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
     let place = |error: &dyn std::fmt::Display| Trouble::Refused("file_refused".to_owned(), error.to_string());
     let url = ObjectUrl::parse(path).map_err(|error| place(&error))?;
     desk.sources.check(&url).map_err(|error| place(&error))?;
-    let (one, terms, engine) = (Arc::clone(planned), desk.terms(), desk.store.engine());
+    let (one, terms, piece_rows) = (Arc::clone(planned), desk.terms(), desk.imports.piece_rows());
     let begun = desk.write(POINTS, stop, move || {
         let (one, terms) = (Arc::clone(&one), terms.clone());
         move |session: &Session<'_>| {
@@ -118,10 +118,9 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
                 format: ImportFormat::Nodes,
                 options: serde_json::to_string(&options).map_err(|error| SqlError::Refused(error.to_string()))?,
                 url: path.clone(),
-                piece_rows: piece_rows(engine),
+                piece_rows,
             };
             let import = enqueue(session, &file, terms.now)?.import;
-            messages::note_imports(session, &[(job.clone(), import.to_string())])?;
             Ok(Begun::Ours(job, import))
         }
     });
@@ -149,13 +148,7 @@ fn gone((verdict, reason): (Verdict, String)) -> Trouble {
     }
 }
 
-async fn wait(
-    desk: &Desk,
-    planned: &Planned,
-    job: &str,
-    import: ImportId,
-    stop: &Stop,
-) -> Result<ImportView, Trouble> {
+async fn wait(desk: &Desk, planned: &Planned, job: &str, import: ImportId, stop: &Stop) -> Result<ImportView, Trouble> {
     let mut news = desk.imports.news();
     let mut told = Instant::now();
     loop {
@@ -180,12 +173,8 @@ async fn wait(
 
 /// Progress may be lost or come twice; the end may not.
 async fn progress(desk: &Desk, planned: &Planned, job: &str, import: ImportId, rows: RowCounts) {
-    let end = JobEnd {
-        status: TransferStatus::Processing,
-        total: rows.total(),
-        processed: rows.processed(),
-        reason: None,
-    };
+    let end =
+        JobEnd { status: TransferStatus::Processing, total: rows.total(), processed: rows.processed(), reason: None };
     let letter = desk.post.status(planned, job, &end, Lists { import: Some(import.to_string()), ..Lists::default() });
     let outgoing = super::outbox::outgoing(&letter);
     if let Err(error) = desk.producer.send(&outgoing).await {

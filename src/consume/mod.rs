@@ -85,14 +85,13 @@ impl Consume {
         imports: Imports,
         sources: Sources,
     ) -> Result<Self, BrokerError> {
-        // What a producer has not got rid of within two thirds of a lease it never will.
-        let producer = Producer::new(&settings.connection, settings.lease * 2 / 3)?;
+        let producer = Producer::new(&settings.connection, Outbox::patience(settings.lease))?;
         let (send, letters) = mpsc::channel(settings.in_flight.max(1));
         let (hurry, hurried) = watch::channel(false);
         let owner = Uuid::now_v7().to_string();
         let outbox = Outbox {
             store: Arc::clone(&store),
-            producer: producer.clone(),
+            connection: settings.connection.clone(),
             reader: Reader::new(&settings.connection),
             owner: owner.clone(),
             lease: settings.lease,
@@ -113,13 +112,13 @@ impl Consume {
             imports,
             sources,
             settings: settings.clone(),
-            producer,
+            producer: producer.clone(),
             post: Post::new(settings),
             owner,
             lease: i64::try_from(settings.lease.as_millis()).unwrap_or(i64::MAX),
             letters: send,
         };
-        let publishing = tokio::spawn(outbox.publish(letters, hurried));
+        let publishing = tokio::spawn(outbox.publish(producer, letters, hurried));
         events::consumer_started(&settings.group, &format!("{} {}", settings.topics, settings.catalogue_topics));
         let ready = Ready::default();
         Ok(Self { desk: Arc::new(desk), consumer, controls, polled, speaks, publishing, hurry, ready })

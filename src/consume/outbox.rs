@@ -1,11 +1,14 @@
 //! Publishes what the store's outbox holds, each letter once.
 //!
 //! Letters come here as soon as their transaction stands. They are written by an idempotent producer and marked when all
-//! replicas have them. A crash leaves letters that are not marked and may or may not be in their topics. Their claim
-//! lapses after the lease; whoever takes them over looks into the topic first, for the job's id in the headers, from a
-//! place that is certainly before them. The producer gives a letter up well within the lease, so one that is not there
-//! then will not turn up later, unless a process is halted for longer than the lease at the very moment between the
-//! check of that time and the socket: Kafka itself cannot rule that out without transactions in every reader.
+//! replicas have them. While this process lives it renews its claim on them; a letter is given to the producer only if
+//! the producer gives up on it before the claim can lapse. A crash leaves letters that are not marked and may or may
+//! not be in their topics. When their claim has lapsed, whoever takes them over looks into the topic first, for the
+//! job's id in the headers, from a place that is certainly before them.
+//!
+//! What remains: a process that is halted between the look at the clock and the socket, or a broker that is halted with
+//! a request in its buffer, for longer than the lease. Kafka itself cannot rule that out without transactions in every
+//! reader. (Clocks of different machines must agree to within a small part of the lease.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -20,6 +23,7 @@ use super::desk::now;
 use super::letters::JOB_ID;
 use super::patience;
 use crate::broker::{BrokerError, Next, Outgoing, Position, Producer, Reader};
+use crate::config::KafkaConnection;
 use crate::error::chain;
 use crate::observe::kafka as events;
 use crate::store::messages::{self, Letter, LetterKind, Open, Owner, Published};
@@ -43,14 +47,20 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Letters that are taken over at once.
 const TAKEN: u32 = 500;
 
+/// How often jobs are forgotten.
+const FORGET: Duration = Duration::from_secs(30);
+
 /// Jobs that are forgotten at once.
 const FORGOTTEN: u32 = 2000;
+
+/// How often a producer is replaced at most.
+const REPLACED: Duration = Duration::from_secs(1);
 
 /// Who publishes.
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) store: Arc<Store>,
-    pub(super) producer: Producer,
+    pub(super) connection: KafkaConnection,
     pub(super) reader: Reader,
     pub(super) owner: String,
     pub(super) lease: Duration,
@@ -61,31 +71,74 @@ pub(super) struct Outbox {
 type Delivery = Pin<Box<dyn Future<Output = (Letter, Instant, Result<Position, BrokerError>)> + Send>>;
 
 impl Outbox {
+    /// How long the producer tries to write a letter.
+    pub(super) fn patience(lease: Duration) -> Duration {
+        lease / 2
+    }
+
     /// Publishes until `letters` are closed and everything is out, or `hurry` says that there is no more time.
-    pub(super) async fn publish(self, mut letters: mpsc::Receiver<Letter>, mut hurry: watch::Receiver<bool>) {
+    pub(super) async fn publish(
+        self,
+        producer: Producer,
+        letters: mpsc::Receiver<Letter>,
+        hurry: watch::Receiver<bool>,
+    ) {
+        let (held, holds) = watch::channel(0);
+        tokio::select! {
+            () = self.publish_while_held(producer, letters, hurry, holds) => {}
+            () = self.hold(held) => {}
+        }
+    }
+
+    /// Renews the claim on everything that is ours, and says until when it holds at least. Never ends.
+    async fn hold(&self, held: watch::Sender<i64>) {
+        loop {
+            let owner = self.claim();
+            let until = owner.until;
+            match self.store.write(MARK, move |session| messages::renew(session, &owner)).await {
+                Ok(_) => {
+                    held.send_replace(until);
+                }
+                Err(error) => events::outbox_failed(&chain(&error)),
+            }
+            tokio::time::sleep(self.lease / 8).await;
+        }
+    }
+
+    async fn publish_while_held(
+        &self,
+        mut producer: Producer,
+        mut letters: mpsc::Receiver<Letter>,
+        mut hurry: watch::Receiver<bool>,
+        mut holds: watch::Receiver<i64>,
+    ) {
+        let mut replaced = Instant::now();
         let mut flying: FuturesUnordered<Delivery> = FuturesUnordered::new();
         let mut done: Vec<Published> = Vec::new();
         let mut marked = Instant::now();
         let mut looked: Option<Instant> = None;
-        let mut renewed = Instant::now();
+        let mut forgot = Instant::now();
         let mut open = true;
         loop {
             if done.len() >= TOGETHER || (!done.is_empty() && marked.elapsed() >= LINGER) {
                 self.mark(&mut done).await;
                 marked = Instant::now();
             }
-            if renewed.elapsed() >= self.lease / 4 {
-                renewed = Instant::now();
-                if let Err(error) = self.renew().await {
+            if forgot.elapsed() >= FORGET {
+                forgot = Instant::now();
+                if let Err(error) = self.forget().await {
                     events::outbox_failed(&chain(&error));
                 }
             }
-            if open && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            // Nothing is sent that others might take over while it is on its way.
+            let patience = i64::try_from(Self::patience(self.lease).as_millis()).unwrap_or(i64::MAX);
+            let safe = now().saturating_add(patience) < *holds.borrow();
+            if open && safe && looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 match self.left_behind().await {
                     Ok(left) => {
                         for letter in left {
-                            flying.extend(self.send(letter).await);
+                            flying.extend(self.send(&producer, letter).await);
                         }
                     }
                     Err(error) => events::outbox_failed(&error),
@@ -97,17 +150,25 @@ impl Outbox {
             tokio::select! {
                 biased;
                 Some((letter, since, result)) = flying.next() => {
-                    if let Some(letter) = self.delivered(letter, since, result, &mut done).await {
-                        flying.extend(self.send(letter).await);
+                    if result.as_ref().is_err_and(BrokerError::spoils_producer) && replaced.elapsed() >= REPLACED {
+                        replaced = Instant::now();
+                        match Producer::new(&self.connection, Self::patience(self.lease)) {
+                            Ok(another) => producer = another,
+                            Err(error) => events::outbox_failed(&error.to_string()),
+                        }
+                    }
+                    if let Some(letter) = self.delivered(&producer, letter, since, result, &mut done).await {
+                        flying.extend(self.send(&producer, letter).await);
                     }
                 }
-                letter = letters.recv(), if open && flying.len() < IN_FLIGHT => match letter {
+                letter = letters.recv(), if open && safe && flying.len() < IN_FLIGHT => match letter {
                     Some(letter) => {
-                        flying.extend(self.send(letter).await);
+                        flying.extend(self.send(&producer, letter).await);
                     }
                     None => open = false,
                 },
                 () = tokio::time::sleep(LINGER) => {}
+                Ok(()) = holds.changed() => {}
                 Ok(()) = hurry.changed() => break,
             }
         }
@@ -115,9 +176,9 @@ impl Outbox {
     }
 
     /// Gives a letter to the producer. One that it does not take is given back.
-    async fn send(&self, letter: Letter) -> Option<Delivery> {
+    async fn send(&self, producer: &Producer, letter: Letter) -> Option<Delivery> {
         let since = Instant::now();
-        match self.producer.send(&outgoing(&letter)).await {
+        match producer.send(&outgoing(&letter)).await {
             Ok(delivery) => Some(Box::pin(async move { (letter, since, delivery.await) })),
             Err(error) => {
                 self.failed(&letter, &error).await;
@@ -129,6 +190,7 @@ impl Outbox {
     /// What became of a letter; one that can be sent again at once comes back.
     async fn delivered(
         &self,
+        producer: &Producer,
         letter: Letter,
         since: Instant,
         result: Result<Position, BrokerError>,
@@ -147,7 +209,7 @@ impl Outbox {
             }
             Err(error) if error.is_unknown_topic() => {
                 // It is certainly not written.
-                match self.producer.make_topic(&letter.topic).await {
+                match producer.make_topic(&letter.topic).await {
                     Ok(()) => Some(letter),
                     Err(error) => {
                         self.failed(&letter, &error).await;
@@ -170,7 +232,9 @@ impl Outbox {
             self.store.write(MARK, move |session| messages::refuse(session, &job, kind, &reason, now())).await
         } else {
             events::produce_failed(kind.as_str(), &letter.topic, &error.to_string());
-            self.store.write(MARK, move |session| messages::release(session, &job, kind)).await
+            // It may still arrive: nobody looks for it before that would be over.
+            let from = self.claim().until;
+            self.store.write(MARK, move |session| messages::release(session, &job, kind, from)).await
         };
         if let Err(error) = written {
             // Its claim lapses by itself as soon as we have ended.
@@ -199,24 +263,24 @@ impl Outbox {
         Owner { name: self.owner.clone(), until: now().saturating_add(lease) }
     }
 
-    async fn renew(&self) -> Result<(), StoreError> {
-        let (owner, before) = (self.claim(), now().saturating_sub(i64::try_from(self.keep.as_millis()).unwrap_or(0)));
-        let renewed = self.store.write(MARK, move |session| {
-            messages::renew(session, &owner)?;
-            messages::forget(session, before, FORGOTTEN).map(drop)
-        });
-        renewed.await
+    async fn forget(&self) -> Result<(), StoreError> {
+        let before = now().saturating_sub(i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
+        self.store.write(MARK, move |session| messages::forget(session, before, FORGOTTEN).map(drop)).await
     }
 
     /// Letters that nobody looks after and that are not in their topics.
     async fn left_behind(&self) -> Result<Vec<Letter>, String> {
         let text = |error: StoreError| chain(&error);
-        if !self.store.read(|session| messages::any_open(session, now())).await.map_err(text)? {
+        let own = self.owner.clone();
+        if !self.store.read(move |session| messages::any_open(session, &own, now())).await.map_err(text)? {
             return Ok(Vec::new());
         }
         let owner = self.claim();
-        let taken =
-            self.store.write(MARK, move |session| messages::take_over(session, &owner, TAKEN, now())).await.map_err(text)?;
+        let taken = self
+            .store
+            .write(MARK, move |session| messages::take_over(session, &owner, TAKEN, now()))
+            .await
+            .map_err(text)?;
         if taken.is_empty() {
             return Ok(Vec::new());
         }
@@ -226,7 +290,10 @@ impl Outbox {
                 // As before: nobody's.
                 for open in taken {
                     let (job, kind) = (open.letter.job, open.letter.kind);
-                    self.store.write(MARK, move |session| messages::release(session, &job, kind)).await.map_err(text)?;
+                    self.store
+                        .write(MARK, move |session| messages::release(session, &job, kind, 0))
+                        .await
+                        .map_err(text)?;
                 }
                 return Err(error);
             }

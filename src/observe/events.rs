@@ -344,9 +344,9 @@ pub fn table_file_finished(status: &'static str, rows: &crate::model::RowCounts)
 }
 
 /// A batch of nodes is tried again.
-pub fn node_batch_retried(batch: u64, tries: u32, reason: &str) {
+pub fn node_batch_retried(batch: u64, reason: &str, wait: Duration) {
     counter!("parser_nodes_batches_retried_total").increment(1);
-    warn!(batch, tries, reason, "writing a batch of nodes again");
+    warn!(batch, reason, wait_s = wait.as_secs_f64(), "writing a batch of nodes again");
 }
 
 /// A file of nodes is at its end.

@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::answer::Refusal;
 use super::app::Shared;
@@ -77,6 +78,12 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Refusal
     })?;
     deserializer.end().map_err(|_| Refusal::invalid("something follows the JSON"))?;
     Ok(body)
+}
+
+/// The same of JSON that was looked at already, to see what it is.
+pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Refusal::invalid(format!("wrong value at `{}`", error.path())))
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ use tokio::net::TcpListener;
 use crate::backend::imports::{Imports, Limits};
 use crate::backend::jobs::{JobOptions, Jobs};
 use crate::backend::{BackendError, Catalogue};
+use crate::bulk::Worker;
 use crate::config::{ImportSettings, KafkaSettings, ObjectSettings};
 use crate::observe::events;
 use crate::observe::metrics::Metrics;
@@ -108,6 +109,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     state: app::Shared,
+    worker: Worker,
     patience: listen::Patience,
 }
 
@@ -128,8 +130,10 @@ impl Server {
             attempts: imports.attempts,
             lease: imports.lease,
             idle: request_timeout,
+            bulk: imports.bulk,
         };
-        let imports = Imports::new(Arc::clone(&store), bounds, Some(sources));
+        let imports = Imports::new(Arc::clone(&store), bounds, Some(sources.clone()));
+        let worker = Worker::new(imports.clone(), sources, objects.max_line);
         // The contract names the source in every request.
         let catalogue = Catalogue::new(store, "");
         catalogue.prepare_search().await?;
@@ -138,7 +142,7 @@ impl Server {
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: listen, source })?;
         let limits = app::Limits { max_body, request_timeout, max_requests, max_requests_per_token };
         let parts = app::Parts { catalogue, imports, jobs, token, limits, metrics, dashboard, kafka };
-        Ok(Self { listener, address, state: app::Shared::new(parts), patience })
+        Ok(Self { listener, address, state: app::Shared::new(parts), worker, patience })
     }
 
     /// Where it listens.
@@ -159,7 +163,7 @@ impl Server {
     /// Serves until `stop` is ready; then accepts no more, finishes what is in flight (within the deadline), and closes
     /// the catalogue.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, address, state, patience } = self;
+        let Self { listener, address, state, worker, patience } = self;
         events::server_started(address);
         let metrics = state.metrics.clone();
         let folding = tokio::spawn(async move {
@@ -171,7 +175,7 @@ impl Server {
         });
         let (stopping, stopped) = tokio::sync::watch::channel(false);
         let imports = state.imports.clone();
-        let mut working = tokio::spawn(async move { imports.work(stopped).await });
+        let mut working = tokio::spawn(async move { tokio::join!(imports.work(stopped.clone()), worker.run(stopped)) });
         let streams = state.streams.clone();
         let (told, since) = tokio::sync::watch::channel(Instant::now());
         let stop = async move {

@@ -128,6 +128,14 @@ impl Store {
         }
     }
 
+    /// Connections to a server; none = an embedded file.
+    pub fn connections(&self) -> Option<usize> {
+        match &self.inner {
+            Inner::Sqlite { .. } => None,
+            Inner::Postgres(pool) => Some(pool.connections()),
+        }
+    }
+
     /// Runs a change in a transaction of its own. `Ok` means committed; an error means that nothing of it stands. The
     /// job runs on the engine's thread: it may take its time, but does nothing but ask and change the store.
     pub async fn write<T, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>

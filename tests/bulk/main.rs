@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     missing_docs,
     reason = "a test ends where something is not as it must be"
 )]
@@ -13,9 +14,16 @@ mod bucket;
 mod cluster;
 mod crash;
 mod engines;
+mod jobs;
 mod nodes;
+#[path = "../imports/place.rs"]
+#[expect(dead_code, reason = "other tests ask for more")]
+mod place;
 mod remote;
 mod rows;
 #[path = "../objects/rude.rs"]
 mod rude;
+mod tables;
+mod tables_crash;
+mod tables_hostile;
 mod world;

@@ -32,9 +32,18 @@ impl World {
     }
 
     pub(crate) fn command(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
+        self.import(&[&["--kind", "nodes", "--domain", "d"], args].concat(), env)
+    }
+
+    /// `parser import` of anything.
+    pub(crate) fn import(&self, args: &[&str], env: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parser"));
-        let fixed = ["import", "--kind", "nodes", "--domain", "d", "--json"];
-        command.args(fixed).args(args).current_dir(self.folder.path()).env_clear().envs(env.iter().copied());
+        command
+            .args(["import", "--json"])
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(env.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -62,6 +71,7 @@ impl World {
             let cells = (0..columns).map(|index| match row.get_ref(index).unwrap() {
                 rusqlite::types::ValueRef::Null => "NULL".to_owned(),
                 rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+                rusqlite::types::ValueRef::Real(number) => format!("Real({number:?})"),
                 rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
                 other => format!("{other:?}"),
             });

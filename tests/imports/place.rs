@@ -25,7 +25,7 @@ pub(crate) const LINES: (&str, &str) = ("Content-Type", "application/x-ndjson");
 /// Where servers run: a folder, and a database that may be elsewhere.
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
-    database: Option<Database>,
+    pub(crate) database: Option<Database>,
 }
 
 /// Runs the test on a new place of each engine there is.

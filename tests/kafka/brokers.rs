@@ -107,7 +107,8 @@ impl Broker {
                 "--storage-engine",
                 "memory://tansu/",
             ]),
-            _ => command.args(["start", "--only", "kafka", "--kafka-port", &self.port.to_string(), "--data-dir"])
+            _ => command
+                .args(["start", "--only", "kafka", "--kafka-port", &self.port.to_string(), "--data-dir"])
                 .arg(self.data.join("data")),
         };
         command.current_dir(&self.data).env_clear().env("HOME", &self.data).env("RUST_LOG", "error");

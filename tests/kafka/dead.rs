@@ -57,3 +57,78 @@ fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
     assert_eq!(world.ends(6).len(), 6);
     assert_eq!(consumer.stop(), Some(0));
 }
+
+/// `parser serve --consume` on a free port.
+struct Served {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const TOKEN: &str = "a-token-that-is-long-enough-for-everybody";
+
+fn serve(world: &World) -> Served {
+    use std::io::BufRead as _;
+    let mut command = world.command(&["serve", "--consume", "--listen", "127.0.0.1:0"]);
+    let mut child = command.env("INTERNAL_TOKEN", TOKEN).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    Served { child, address }
+}
+
+#[tokio::test]
+async fn a_server_consumes_too_and_its_dashboard_deals_with_dead_letters() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.users(), 1);
+    world.send(&world.users(), &[references("g", &["a"]), raw("<script>"), raw("junk")]);
+    let mut served = serve(&world);
+    world.until(NODES, 1);
+    world.wait_for(&world.dead_letters(), 2);
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let post = |path: String, cookie: String, form: Vec<(String, String)>| {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = client.post(path).header("Cookie", cookie).body(body);
+        request.header("Content-Type", "application/x-www-form-urlencoded").send()
+    };
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let at = |path: &str| format!("{}{path}", served.address);
+    let entered = post(at("/login"), String::new(), vec![field("token", TOKEN)]).await.unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let get = |path: &str| client.get(at(path)).header("Cookie", &cookie).send();
+
+    let page = get("/dead-letters").await.unwrap().text().await.unwrap();
+    assert_eq!(page.matches("malformed: it is not JSON").count(), 2, "{page}");
+    let token = page.split("name=\"form_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let link = page.split("href=\"/dead-letters/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let one = get(&format!("/dead-letters/{link}")).await.unwrap().text().await.unwrap();
+    assert!(one.contains("__connect.errors.offset") && !one.contains("<script>\n"), "{one}");
+
+    // Without the form's token nothing is done.
+    let refused = post(at(&format!("/dead-letters/{link}/discard")), cookie.clone(), vec![]).await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let done = post(at(&format!("/dead-letters/{link}/discard")), cookie.clone(), vec![field("form_token", &token)]);
+    assert_eq!(done.await.unwrap().headers()["location"], "/dead-letters?done=discarded-1-0");
+    assert_eq!(get("/dead-letters/none-such").await.unwrap().status(), 404);
+    let replayed = vec![field("form_token", &token), field("reason", "^malformed")];
+    let replayed = post(at("/dead-letters/replay"), cookie.clone(), replayed).await.unwrap();
+    assert!(replayed.headers()["location"].to_str().unwrap().starts_with("/dead-letters?done=replayed-1-0"));
+    // It is refused again, as a letter of its own.
+    world.wait_for(&world.dead_letters(), 3);
+    let page = get("/dead-letters?all=1").await.unwrap().text().await.unwrap();
+    for badge in [">open<", ">replayed<", ">discarded<"] {
+        assert!(page.contains(badge), "{badge}: {page}");
+    }
+    let asked = std::process::Command::new("kill").arg(served.child.id().to_string()).status().unwrap();
+    assert!(asked.success());
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+}

@@ -17,7 +17,7 @@ fn every_kind_of_message_is_done_and_told_once() {
             key: Some("odd".to_owned()),
             headers: vec![("trace".to_owned(), Some(b"x\xff".to_vec())), ("empty".to_owned(), None)],
             at: Some(1_700_000_000_000),
-            ..raw("{\"domainId\": 7")
+            ..raw("{\"domainId\": \"x\"")
         };
         world.send(
             &world.users(),
@@ -57,12 +57,12 @@ fn every_kind_of_message_is_done_and_told_once() {
         let keys: Vec<_> = world.read(&world.statuses()).iter().map(key).collect();
         assert_eq!(keys.iter().filter(|key| key.as_deref() == Some("acme-g")).count(), 3, "{keys:?}");
         assert_eq!(world.count(NODES), 4);
-        assert_eq!(world.sql("SELECT title FROM anime WHERE title = 'One'").len(), 1);
+        assert_eq!(world.sql("SELECT title FROM series WHERE title = 'One'").len(), 1);
 
         let dead = world.wait_for(&world.dead_letters(), 3);
         assert_eq!(dead.len(), 3);
         let odd = dead.iter().find(|one| key(one).as_deref() == Some("odd")).unwrap();
-        assert_eq!(odd.payload(), Some(&b"{\"domainId\": 7"[..]));
+        assert_eq!(odd.payload(), Some(&b"{\"domainId\": \"x\""[..]));
         assert_eq!(odd.timestamp().to_millis(), Some(1_700_000_000_000));
         let first: Vec<_> = odd.headers().unwrap().iter().take(2).map(|one| (one.key, one.value)).collect();
         assert_eq!(first, [("trace", Some(&b"x\xff"[..])), ("empty", None)]);
@@ -134,7 +134,7 @@ fn messages_of_a_partition_are_done_in_their_order_and_poison_stops_none_of_them
     world.send(&world.catalogue(), &sent);
     let _consumer = world.consume();
     world.until("SELECT count(*) FROM message_job WHERE status <> 'PROCESSING'", sent.len());
-    let titles = world.sql("SELECT title FROM anime WHERE title LIKE 'Title%' ORDER BY title");
+    let titles = world.sql("SELECT title FROM series WHERE title LIKE 'Title%' ORDER BY title");
     let titles: Vec<_> = titles.into_iter().map(|mut row| row.remove(0)).collect();
     assert_eq!(titles, ["Title 0 version 59", "Title 1 version 59", "Title 2 version 59", "Title 3 version 59"]);
     let dead = world.wait_for(&world.dead_letters(), 6);

@@ -239,7 +239,8 @@ impl World {
     pub(crate) fn until(&self, statement: &str, least: usize) {
         let started = Instant::now();
         // The tables are made by the first process.
-        while self.sql("SELECT to_regclass('message_job') IS NOT NULL AND to_regclass('nodes') IS NOT NULL")[0][0] != "t"
+        while self.sql("SELECT to_regclass('message_job') IS NOT NULL AND to_regclass('nodes') IS NOT NULL")[0][0]
+            != "t"
             || self.count(statement) < least
         {
             assert!(started.elapsed() < DEADLINE, "{statement} < {least}: {}", self.logs());

@@ -5,10 +5,13 @@ pub(crate) mod full;
 pub(crate) mod http;
 pub(crate) mod importer;
 pub(crate) mod imports;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
 pub(crate) mod limits;
 pub(crate) mod reads;
 pub(crate) mod staged;
 pub(crate) mod startup;
+pub(crate) mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

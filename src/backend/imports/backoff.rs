@@ -15,7 +15,7 @@ pub(super) fn delay(attempts: u32, random: u32) -> i64 {
 }
 
 /// The same with a random number of the system.
-pub(super) fn jittered(attempts: u32) -> i64 {
+pub fn jittered(attempts: u32) -> i64 {
     let mut bytes = [0_u8; 4];
     // Without random numbers the delay is its bound's half: late, but right.
     let random = if getrandom::fill(&mut bytes).is_ok() { u32::from_ne_bytes(bytes) } else { u32::MAX / 2 };

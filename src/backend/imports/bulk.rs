@@ -120,27 +120,26 @@ impl Imports {
                     break;
                 }
             }
-            let number = match known {
-                Some(number) => number,
-                None => {
-                    let number = imports::insert_import(session, &import(&new), now)?;
-                    say_import(session, number, ImportStatus::Created, None, None, now)?;
-                    imports::finalise(session, number, now)?;
-                    number
-                }
+            let number = if let Some(number) = known {
+                number
+            } else {
+                let number = imports::insert_import(session, &import(&new), now)?;
+                say_import(session, number, ImportStatus::Created, None, None, now)?;
+                imports::finalise(session, number, now)?;
+                number
             };
             let page = BatchPage { status: None, after: 0, limit: u32::MAX };
             let mut batches = imports::batches(session, number, page)?;
             let mut files = Vec::with_capacity(new.files.len());
             for url in &new.files {
-                let batch = match batches.iter().find(|batch| batch.batch.storage_url.as_ref() == Some(url)) {
-                    Some(batch) => batch.clone(),
-                    None => {
-                        let bulk = Bulk { runner: Runner::Command, piece_rows: new.piece_rows, size: None };
-                        let batch = add_batch(session, number, Some(url.clone()), None, bulk, now)?;
-                        batches.push(batch.clone());
-                        batch
-                    }
+                let found = batches.iter().find(|batch| batch.batch.storage_url.as_ref() == Some(url)).cloned();
+                let batch = if let Some(batch) = found {
+                    batch
+                } else {
+                    let bulk = Bulk { runner: Runner::Command, piece_rows: new.piece_rows, size: None };
+                    let batch = add_batch(session, number, Some(url.clone()), None, bulk, now)?;
+                    batches.push(batch.clone());
+                    batch
                 };
                 files.push(file(batch, None));
             }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::receive::{Admitted, PIECE, Received, Target, admit};
 use super::settle::{begin, settle_batch};
 use super::work::IDLE;
-use super::{Imports, ImportsError, Item, Refused, backoff, bulk, now};
+use super::{Imports, ImportsError, Item, Refused, backoff, now};
 use crate::error::{Fault as _, Severity};
 use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, ResultCounts};
 use crate::observe::{events, spans};
@@ -114,7 +114,7 @@ impl Imports {
     async fn receive_later(&self, target: Target, later: Later) -> Result<Received, ImportsError> {
         let hash = blake3::hash(later.bytes()).to_hex().to_string();
         let content_hash = hash.clone();
-        let piece_rows = bulk::piece_rows(self.store.engine());
+        let piece_rows = self.piece_rows();
         let now = now();
         let made = self.store.write(FETCH, move |session| {
             let import = match admit(session, &target, now)? {

@@ -6,7 +6,7 @@
 //! when nothing of a finalised import is open, that ends.
 
 mod apply;
-mod backoff;
+pub mod backoff;
 mod bulk;
 mod cancel;
 mod create;
@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::config::BulkSettings;
 use crate::store::Store;
 use crate::store::objects::Sources;
 use crate::store::sql::Engine;
@@ -57,6 +58,8 @@ pub struct Limits {
     pub lease: Duration,
     /// How long a body may pause.
     pub idle: Duration,
+    /// Files of rows.
+    pub bulk: BulkSettings,
 }
 
 impl Default for Limits {
@@ -68,6 +71,7 @@ impl Default for Limits {
             attempts: 8,
             lease: Duration::from_secs(30),
             idle: Duration::from_secs(30),
+            bulk: BulkSettings::default(),
         }
     }
 }
@@ -158,6 +162,21 @@ impl Imports {
             (0, Engine::Postgres) => 8,
             (workers, _) => workers,
         }
+    }
+
+    /// Rows of a piece of a bulk import.
+    pub fn piece_rows(&self) -> u64 {
+        self.limits.bulk.rows.unwrap_or_else(|| bulk::piece_rows(self.store.engine()))
+    }
+
+    /// Transactions of one file that a worker has on their way at once: beside them others want to ask and change.
+    pub fn bulk_in_flight(&self) -> usize {
+        let most = match self.store.connections() {
+            // One writer: it is never idle with two.
+            None => 2,
+            Some(connections) => connections.saturating_sub(2).max(1),
+        };
+        self.limits.bulk.in_flight.clamp(1, most)
     }
 
     /// When a claim of now lapses.

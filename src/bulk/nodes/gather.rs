@@ -23,7 +23,7 @@ impl Gather {
     }
 
     /// Adds a row, behind which is `position`; gives the batch that it fills.
-    pub(super) fn add(&mut self, row: Result<NodeRow, FailedRow>, position: (u64, u64)) -> Option<Batch> {
+    pub(super) fn add(&mut self, row: Result<NodeRow, Box<FailedRow>>, position: (u64, u64)) -> Option<Batch> {
         self.position = position;
         match row {
             Ok(row) => {
@@ -31,7 +31,7 @@ impl Gather {
                 let key = (row.group.clone(), row.reference.clone());
                 self.duplicates += u64::from(self.rows.insert(key, row).is_some());
             }
-            Err(failure) => self.failures.push(failure),
+            Err(failure) => self.failures.push(*failure),
         }
         (self.len() >= self.size).then(|| self.close())
     }

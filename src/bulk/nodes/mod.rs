@@ -109,7 +109,7 @@ pub async fn check(
 ) -> Result<Summary, BulkError> {
     let input = match &options.url {
         Some(url) => Input::open(sources, url, None).await?,
-        None => Input::ids(Vec::new())?,
+        None => Input::ids(b"[]")?,
     };
     let Done { rows, columns, ended } = run(imports, input, None, options, progress, stop).await?;
     let status = match (&ended, rows.processed(), rows.failed) {
@@ -124,7 +124,7 @@ pub async fn check(
 async fn open(imports: &Imports, sources: &Sources, file: &BulkFile, options: &Options) -> Result<Input, BulkError> {
     match &options.url {
         Some(url) => Input::open(sources, url, file.tag.as_deref()).await,
-        None => Input::ids(imports.bulk_input(file).await?.unwrap_or_default()),
+        None => Input::ids(&imports.bulk_input(file).await?.unwrap_or_default()),
     }
 }
 

@@ -37,8 +37,8 @@ impl Input {
     }
 
     /// Ids as a JSON array.
-    pub(super) fn ids(json: Vec<u8>) -> Result<Self, BulkError> {
-        serde_json::from_slice(&json).map(Self::Ids).map_err(|error| BulkError::Header {
+    pub(super) fn ids(json: &[u8]) -> Result<Self, BulkError> {
+        serde_json::from_slice(json).map(Self::Ids).map_err(|error| BulkError::Header {
             source_name: "reference_ids".to_owned(),
             reason: format!("they are no list of texts ({error})"),
         })

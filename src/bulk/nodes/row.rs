@@ -11,7 +11,7 @@ use crate::store::imports::FailedRow;
 use crate::store::nodes::NodeRow;
 
 /// The node of a row. `group`: the one group of the job, if there is one.
-pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<NodeRow, FailedRow> {
+pub(super) fn node(row: Row, header: &Header, group: Option<&str>) -> Result<NodeRow, Box<FailedRow>> {
     let (at, text, ends, raw) = match row {
         Row::Broken { line, offset, code, raw } => {
             let message = match code {
@@ -80,9 +80,9 @@ pub(super) fn failure(
     code: &str,
     message: String,
     raw: Bytes,
-) -> FailedRow {
+) -> Box<FailedRow> {
     let (kind, code) = ("node".to_owned(), code.to_owned());
-    FailedRow { line, offset, kind, external_id, code, message, original: Some(raw) }
+    Box::new(FailedRow { line, offset, kind, external_id, code, message, original: Some(raw) })
 }
 
 /// Line ends within a value become spaces.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
+
 use super::row::failure;
 use crate::backend::imports::{BulkFile, Imports};
 use crate::error::{Fault as _, Severity};
@@ -16,11 +18,11 @@ use crate::store::sqlite::CrashPoints;
 
 const POINTS: CrashPoints = CrashPoints { before: "nodes.batch.before_commit", after: "nodes.batch.after_commit" };
 
-/// Tries of one batch while the store is busy or away.
-const TRIES: u32 = 5;
+/// Tries of one batch, after the first, while the store is busy or away.
+const TRIES: usize = 5;
 
-/// First wait between them; doubles each time.
-const BACKOFF: Duration = Duration::from_millis(200);
+/// Bounds of the waits between them; each is random below a bound that doubles.
+const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// What has become of a batch, and what it adds to the counts: nothing, if it was in already.
 pub(super) type Written = (Turn, RowCounts);
@@ -32,20 +34,25 @@ pub(super) async fn write(
     domain: &str,
     batch: Batch,
 ) -> Result<Written, StoreError> {
-    let batch = match put(imports, file, domain, Arc::new(batch)).await {
+    let batch = Arc::new(batch);
+    match put(imports, file, domain, &batch).await {
         Ok(written) => return Ok(written),
-        Err((error, _)) if error.stops_run() || error.severity() == Severity::Transient => return Err(error),
-        Err((_, batch)) => batch,
-    };
+        Err(error) if error.stops_run() || error.severity() == Severity::Transient => return Err(error),
+        // One of its rows, or more.
+        Err(_) => {}
+    }
     let Batch { number, rows, duplicates, mut failures, position } = Arc::unwrap_or_clone(batch);
     let (mut good, mut left) = (Vec::new(), vec![rows]);
     while let Some(mut part) = left.pop() {
-        match probe(imports, domain, &part).await? {
+        let probed = Arc::new(part);
+        let reason = probe(imports, domain, &probed).await?;
+        part = Arc::unwrap_or_clone(probed);
+        match reason {
             None => good.extend(part),
             Some(reason) if part.len() == 1 => {
                 failures.extend(part.into_iter().map(|row| {
                     let at = (row.line, row.offset);
-                    failure(at, Some(row.reference), "store_refused", reason.clone(), row.original)
+                    *failure(at, Some(row.reference), "store_refused", reason.clone(), row.original)
                 }));
             }
             Some(_) => {
@@ -55,65 +62,63 @@ pub(super) async fn write(
             }
         }
     }
-    let batch = Batch { number, rows: good, duplicates, failures, position };
-    put(imports, file, domain, Arc::new(batch)).await.map_err(|(error, _)| error)
+    let batch = Arc::new(Batch { number, rows: good, duplicates, failures, position });
+    put(imports, file, domain, &batch).await
 }
 
 /// One transaction, tried again on passing troubles.
-async fn put(
-    imports: &Imports,
-    file: &BulkFile,
-    domain: &str,
-    batch: Arc<Batch>,
-) -> Result<Written, (StoreError, Arc<Batch>)> {
-    let mut tries = 1;
-    loop {
-        let (rows, domain, owner, number) = (Arc::clone(&batch), domain.to_owned(), file.owner.clone(), file.batch);
-        let written = imports
-            .store()
-            .write(POINTS, move |session| nodes::batch(session, (number, owner.as_deref()), &domain, &rows, now()))
-            .await;
-        match written {
-            Ok((Turn::Ours, written)) => {
-                let rows = RowCounts {
-                    inserted: written.inserted,
-                    updated: written.updated,
-                    unchanged: written.unchanged,
-                    duplicates: batch.duplicates,
-                    failed: batch.failures.len() as u64,
-                };
-                return Ok((Turn::Ours, rows));
-            }
-            Ok((turn, _)) => return Ok((turn, RowCounts::default())),
-            Err(error) if error.severity() == Severity::Transient && tries < TRIES => {
-                events::node_batch_retried(batch.number, tries, &error.to_string());
-                tokio::time::sleep(BACKOFF * (1 << (tries - 1))).await;
-                tries += 1;
-            }
-            Err(error) => return Err((error, batch)),
-        }
-    }
+async fn put(imports: &Imports, file: &BulkFile, domain: &str, batch: &Arc<Batch>) -> Result<Written, StoreError> {
+    let limit = imports.limits().bulk.patience(batch.rows.len());
+    let attempt = || async {
+        let (rows, domain, owner, number) = (Arc::clone(batch), domain.to_owned(), file.owner.clone(), file.batch);
+        let writing = imports.store().write(POINTS, move |session| {
+            nodes::batch(session, (number, owner.as_deref()), &domain, &rows, limit, now())
+        });
+        writing.await
+    };
+    let (turn, written) = patiently(batch.number, attempt).await?;
+    let rows = match turn {
+        Turn::Ours => RowCounts {
+            inserted: written.inserted,
+            updated: written.updated,
+            unchanged: written.unchanged,
+            duplicates: batch.duplicates,
+            failed: batch.failures.len() as u64,
+        },
+        Turn::Done | Turn::Lost => RowCounts::default(),
+    };
+    Ok((turn, rows))
 }
 
 /// Would these rows be taken? Nothing of it stands. `Some`: why not.
-async fn probe(imports: &Imports, domain: &str, rows: &[NodeRow]) -> Result<Option<String>, StoreError> {
+async fn probe(imports: &Imports, domain: &str, rows: &Arc<Vec<NodeRow>>) -> Result<Option<String>, StoreError> {
     const FINE: &str = "nothing is wrong with these rows";
-    let (domain, rows) = (domain.to_owned(), rows.to_vec());
-    let probed: Result<(), _> = imports
-        .store()
-        .write(POINTS, move |session| {
-            nodes::nodes(session, &domain, &rows, now())?;
-            Err(SqlError::Refused(FINE.to_owned()))
-        })
-        .await;
-    match probed {
-        Ok(()) => Ok(None),
-        Err(error) if error.stops_run() || error.severity() == Severity::Transient => Err(error),
-        Err(error) => {
-            let reason = error.kind.to_string();
-            Ok((reason != FINE).then_some(reason))
+    let limit = imports.limits().bulk.patience(rows.len());
+    let attempt = || async {
+        let (domain, rows) = (domain.to_owned(), Arc::clone(rows));
+        let probing = imports.store().write(POINTS, move |session| {
+            nodes::nodes(session, &domain, &rows, limit, now())?;
+            Err::<(), _>(SqlError::Refused(FINE.to_owned()))
+        });
+        match probing.await {
+            Ok(()) => Ok(None),
+            Err(error) if error.stops_run() || error.severity() == Severity::Transient => Err(error),
+            Err(error) => Ok(Some(error.kind.to_string()).filter(|reason| reason != FINE)),
         }
-    }
+    };
+    patiently(0, attempt).await
+}
+
+async fn patiently<T, F>(batch: u64, attempt: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let waits = ExponentialBuilder::default().with_min_delay(WAITS.0).with_max_delay(WAITS.1).with_max_times(TRIES);
+    attempt
+        .retry(waits.with_jitter())
+        .when(|error| error.severity() == Severity::Transient)
+        .notify(|error, wait| events::node_batch_retried(batch, &error.to_string(), wait))
+        .await
 }
 
 fn now() -> i64 {

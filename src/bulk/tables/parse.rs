@@ -319,7 +319,7 @@ impl Parser<'_> {
             Datum::Int(number) => KeyValue::Int(number),
             Datum::Bool(value) => KeyValue::Text(value.to_string().into_bytes()),
             #[expect(clippy::cast_possible_truncation, reason = "it is whole and small")]
-            Datum::Real(value) if value.trunc() == value && value.abs() < 1e15 => KeyValue::Int(value as i64),
+            Datum::Real(value) if value.fract() == 0.0 && value.abs() < 1e15 => KeyValue::Int(value as i64),
             Datum::Real(value) => KeyValue::Text(value.to_string().into_bytes()),
             datum => {
                 let text = self.rows.text(datum);

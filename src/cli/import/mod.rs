@@ -129,7 +129,12 @@ async fn import(
         Ok(store) => store,
         Err(error) => return complain(&error, redactor),
     };
-    let limits = Limits { record_bytes: settings.objects.max_line, batch_bytes: u64::MAX, ..Limits::default() };
+    let limits = Limits {
+        record_bytes: settings.objects.max_line,
+        batch_bytes: u64::MAX,
+        bulk: settings.imports.bulk.clone(),
+        ..Limits::default()
+    };
     let imports = Imports::new(Arc::new(store), limits, Some(sources.clone()));
     let context = Context { args, settings, imports: &imports, sources: &sources, redactor, stop };
     let Sorted { nodes, tables, catalogue } = sorted;

@@ -25,10 +25,6 @@ use crate::store::{Store, StoreError};
 /// Failed rows that are read from the store at once.
 const PAGE: u32 = 1000;
 
-/// Rows of a transaction, and transactions on their way, if nobody says otherwise.
-const BATCH: u32 = 1000;
-const IN_FLIGHT: u8 = 8;
-
 /// Imports the files; what became of each, and the worst of it.
 pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(Vec<Line>, Exit), StoreError> {
     let (args, imports) = (context.args, context.imports);
@@ -40,8 +36,8 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
         let options = Options {
             url: Some(url.clone()),
             nodes: nodes.clone(),
-            batch: u64::from(args.batch_size.unwrap_or(BATCH)),
-            in_flight: usize::from(args.workers.unwrap_or(IN_FLIGHT)),
+            batch: args.batch_size.map_or_else(|| imports.piece_rows(), u64::from),
+            in_flight: args.workers.map_or(context.settings.imports.bulk.in_flight, usize::from),
             max_errors: args.most_errors(),
             max_row: context.settings.objects.max_line,
         };
@@ -99,7 +95,7 @@ async fn begin(
         source: nodes.domain.clone(),
         processor: format!("parser/{}", env!("CARGO_PKG_VERSION")),
         files: urls.iter().map(address).collect(),
-        piece_rows: u64::from(context.args.batch_size.unwrap_or(BATCH)),
+        piece_rows: context.args.batch_size.map_or_else(|| context.imports.piece_rows(), u64::from),
         resume: context.args.resume,
     };
     let begun = context.imports.begin_bulk(new).await?;

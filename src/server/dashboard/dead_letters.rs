@@ -179,11 +179,8 @@ async fn many(
 ) -> Result<Response, Refusal> {
     let dead_letters = shared.dead_letters.as_ref().ok_or_else(unknown)?;
     let reason = form.field("reason").unwrap_or_default();
-    let selection = Selection {
-        reason: pattern(reason)?,
-        until: Some(Timestamp::now().as_millisecond()),
-        ..Selection::default()
-    };
+    let selection =
+        Selection { reason: pattern(reason)?, until: Some(Timestamp::now().as_millisecond()), ..Selection::default() };
     let listed = dead_letters.list(&selection, MOST, Order::OldestFirst).await;
     let (letters, _) = listed.map_err(|error| failed(&error))?;
     settle(dead_letters, &letters, action, reason).await

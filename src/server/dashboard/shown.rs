@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::filters::grouped;
 use crate::backend::imports::{BatchView, ImportView};
-use crate::model::{ImportStatus, ResultCounts};
+use crate::model::{ImportStatus, ResultCounts, RowCounts};
 use crate::store::imports::StoredResult;
 
 /// How far something is.
@@ -18,11 +18,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    fn new(counts: &ResultCounts, expected: u64) -> Self {
+    fn new(counts: &ResultCounts, expected: u64, what: &str) -> Self {
         let done = counts.succeeded() + counts.failed;
         let of = counts.total().max(expected);
         let failed = if counts.failed > 0 { format!(", {} failed", grouped(counts.failed)) } else { String::new() };
-        let words = format!("{} of {} records{failed}", grouped(done), grouped(of));
+        let words = format!("{} of {} {what}{failed}", grouped(done), grouped(of));
         Self { done, of, words }
     }
 }
@@ -61,6 +61,10 @@ pub(super) struct ShownImport {
     pub(super) reason: Option<String>,
     pub(super) progress: Progress,
     pub(super) counts: ResultCounts,
+    /// What its batches hold: `records`, `nodes` …
+    pub(super) format: &'static str,
+    /// Of an import of rows, what became of them.
+    pub(super) rows: Option<RowCounts>,
     pub(super) retry_of: Option<String>,
     pub(super) ended: bool,
     pub(super) finalised: bool,
@@ -72,12 +76,16 @@ pub(super) struct ShownImport {
 
 impl From<ImportView> for ShownImport {
     fn from(view: ImportView) -> Self {
-        let ImportView { import, totals, .. } = view;
+        let ImportView { import, totals, rows } = view;
         let ended = import.status.is_final();
         let failed = totals.results.failed > 0 || totals.failed_batches > 0;
         Self {
             number: import.number,
-            progress: Progress::new(&totals.results, import.import.expected_count.unwrap_or(0)),
+            progress: Progress::new(
+                &totals.results,
+                import.import.expected_count.unwrap_or(0),
+                if rows.is_some() { "rows" } else { "records" },
+            ),
             id: import.import.id,
             source: import.import.source,
             processor: import.import.processor,
@@ -86,6 +94,8 @@ impl From<ImportView> for ShownImport {
             badge: Badge::from(import.status),
             reason: import.reason,
             counts: totals.results,
+            format: import.import.format.as_str(),
+            rows,
             retry_of: import.import.retry_of,
             ended,
             finalised: import.finalised_at.is_some(),
@@ -110,13 +120,13 @@ pub(super) struct ShownBatch {
 
 impl From<BatchView> for ShownBatch {
     fn from(view: BatchView) -> Self {
-        let BatchView { batch, counts, .. } = view;
+        let BatchView { batch, counts, rows } = view;
         Self {
             ordinal: batch.batch.ordinal,
             from: batch.batch.storage_url.unwrap_or_else(|| "sent with the request".to_owned()),
             badge: Badge::from(batch.batch.status),
             reason: batch.batch.reason,
-            progress: Progress::new(&counts, batch.batch.records),
+            progress: Progress::new(&counts, batch.batch.records, if rows.is_some() { "rows" } else { "records" }),
             superseded: batch.superseded,
             ended_at: batch.ended_at.map(moment),
         }

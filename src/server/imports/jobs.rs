@@ -5,14 +5,16 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::new_import::NewImport;
 use super::refuse::refusal;
-use super::types::{BatchCounts, NewImport, ShownImport, idempotency_key, replayed};
-use crate::backend::imports::Created;
-use crate::model::{ImportId, ImportStatus, ResultCounts};
+use super::types::{BatchCounts, ShownImport, idempotency_key, replayed};
+use crate::backend::imports::{Created, ImportView};
+use crate::model::{ImportId, ImportStatus, ResultCounts, RowCounts};
 use crate::server::answer::Refusal;
 use crate::server::app::Shared;
 use crate::server::body::Sent;
@@ -98,6 +100,9 @@ pub(super) struct ImportSummary {
     results: ResultCounts,
     /// Why records failed, the most frequent first.
     failures: Vec<FailureCount>,
+    /// Of an import of rows, what became of them.
+    #[schema(required)]
+    rows: Option<RowCounts>,
 }
 
 /// Records that failed for one reason.
@@ -134,7 +139,8 @@ async fn list(State(shared): State<Shared>, InQuery(asked): InQuery<Asked>) -> R
 
 /// Make an import
 ///
-/// With an `Idempotency-Key`, the same request again gives the same import, and another one with that key is refused.
+/// Of records (`format` is `records`, or not there), or of nodes (`nodes`): then batches are CSV files, or lists of
+/// reference ids. With an `Idempotency-Key`, the same request again gives the same import, and another one with that key is refused.
 #[utoipa::path(
     post,
     path = "/api/v1/imports",
@@ -152,10 +158,11 @@ async fn list(State(shared): State<Shared>, InQuery(asked): InQuery<Asked>) -> R
 async fn create(
     State(shared): State<Shared>,
     headers: HeaderMap,
-    Sent(body): Sent<NewImport>,
+    Sent(body): Sent<Value>,
 ) -> Result<Response, Refusal> {
     let key = idempotency_key(&headers)?;
-    let created = shared.imports.create(body.checked()?, key).await.map_err(|error| refusal(&error))?;
+    let created =
+        shared.imports.create(NewImport::read(body)?.checked()?, key).await.map_err(|error| refusal(&error))?;
     answer(&shared, created).await
 }
 
@@ -191,7 +198,7 @@ async fn get(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> Resu
 )]
 async fn summary(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> Result<Json<ImportSummary>, Refusal> {
     let summary = shared.imports.summary(id).await.map_err(|error| refusal(&error))?;
-    let (import, totals) = (summary.view.import, summary.view.totals);
+    let ImportView { import, totals, rows } = summary.view;
     Ok(Json(ImportSummary {
         import_id: import.import.id,
         status: import.status,
@@ -201,6 +208,7 @@ async fn summary(State(shared): State<Shared>, InPath(id): InPath<ImportId>) -> 
         batches: BatchCounts::from(&totals),
         results: totals.results,
         failures: summary.failures.into_iter().map(|(code, count)| FailureCount { code, count }).collect(),
+        rows,
     }))
 }
 

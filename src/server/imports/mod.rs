@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `POST /api/v1/imports` | make an import (`Idempotency-Key`) |
 //! | `GET /api/v1/imports`, `/{id}`, `/{id}/summary` | see them |
-//! | `POST /api/v1/imports/{id}/batches` | send records: a JSON array, JSON lines, or `{"storage_url": …}` |
+//! | `POST /api/v1/imports/{id}/batches` | send records: a JSON array, JSON lines, or `{"storage_url": …}`; `{"reference_ids": […]}` of nodes |
 //! | `GET …/batches`, `…/batches/{batch}`, `…/batches/{batch}/results`, `…/results` | see what became of them |
 //! | `PATCH …/finalise`, `POST …/cancel`, `POST …/retry` | close it, stop it, try again what failed |
 //! | `GET …/events` | server-sent events |
 
 mod events;
 mod jobs;
+mod new_import;
 mod refuse;
 mod results;
 mod send;

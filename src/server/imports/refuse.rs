@@ -28,7 +28,7 @@ fn refused_as(refused: &Refused) -> Refusal {
         Refused::KeyReused => (StatusCode::CONFLICT, "idempotency_key_reused"),
         Refused::KeyInUse => (StatusCode::CONFLICT, "idempotency_key_in_use"),
         Refused::SamePlace => (StatusCode::CONFLICT, "storage_url_known"),
-        Refused::Format(_) => (StatusCode::UNPROCESSABLE_ENTITY, "format_mismatch"),
+        Refused::Format(_) => (StatusCode::CONFLICT, "format_mismatch"),
         Refused::OfCommand => (StatusCode::CONFLICT, "import_of_command"),
         Refused::Place(_) => (StatusCode::UNPROCESSABLE_ENTITY, "storage_url_invalid"),
         Refused::PlaceForbidden(_) => (StatusCode::FORBIDDEN, "storage_url_forbidden"),

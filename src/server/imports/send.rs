@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tracing::Instrument as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +24,7 @@ use crate::model::{ImportId, ImportStatus, RecordKind};
 use crate::observe::spans;
 use crate::server::answer::Refusal;
 use crate::server::app::Shared;
-use crate::server::body::parse;
+use crate::server::body::{parse, typed};
 use crate::server::negotiate::media_type;
 use crate::server::params::{InPath, InQuery};
 use crate::store::imports::BatchPage;
@@ -78,6 +79,14 @@ struct StoredElsewhere {
     storage_url: String,
 }
 
+/// Reference ids of an import of nodes that has a group: nodes from ids alone.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReferenceIds {
+    /// The ids. What is none fails alone.
+    reference_ids: Vec<String>,
+}
+
 /// Records, or where they are.
 #[derive(ToSchema)]
 #[schema(as = NewBatch, example = json!([{
@@ -90,6 +99,8 @@ enum SentBatch {
     Records(Vec<SentRecord>),
     /// Where they are.
     Elsewhere(StoredElsewhere),
+    /// Reference ids of nodes.
+    Ids(ReferenceIds),
 }
 
 /// A batch that was sent.
@@ -128,7 +139,8 @@ struct BatchList {
 
 /// Send a batch
 ///
-/// Records as a JSON array or as JSON lines (of any number), or the place where they are. Nothing of a batch is worked
+/// Records as a JSON array or as JSON lines (of any number), or the place where they are; to an import of nodes, the
+/// place of a CSV file (gzip and zstd by content) or reference ids. Nothing of a batch is worked
 /// on before it is here whole; a body that is cut fails the batch and can be sent again. Each record succeeds or fails
 /// by itself. With `Prefer: wait=N` the answer comes when the batch has ended, or after N seconds. With an
 /// `Idempotency-Key`, the same request again gives the same batch.
@@ -153,7 +165,7 @@ struct BatchList {
         (status = 400, description = "The body was cut"),
         (status = 403, description = "The token is wrong, or the server may not read from that place"),
         (status = 404, description = "There is no such import"),
-        (status = 409, description = "The import takes no more batches, or has one of this place, or one with this key is being received"),
+        (status = 409, description = "The import takes no more batches, or none of this kind, or has one of this place, or one with this key is being received"),
     ),
 )]
 async fn send(
@@ -174,10 +186,14 @@ async fn send(
     } else {
         let body = whole(body, shared.imports.limits().record_bytes).await?;
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => {
-                let StoredElsewhere { storage_url } = parse(&body)?;
-                backend.receive_url(id, key, storage_url).instrument(span).await
-            }
+            Some(b'{') => match Named::read(parse(&body)?)? {
+                Named::Elsewhere(StoredElsewhere { storage_url }) => {
+                    backend.receive_url(id, key, storage_url).instrument(span).await
+                }
+                Named::Ids(ReferenceIds { reference_ids }) => {
+                    backend.receive_ids(id, key, &reference_ids).instrument(span).await
+                }
+            },
             Some(_) => {
                 let hash = imports::hash(&body);
                 let items = imports::array_items(&body)
@@ -191,6 +207,21 @@ async fn send(
         }
     };
     received.map_err(|error: ImportsError| refusal(&error)).map(|received| answer(id, received, wait))
+}
+
+/// An object instead of records.
+enum Named {
+    Elsewhere(StoredElsewhere),
+    Ids(ReferenceIds),
+}
+
+impl Named {
+    fn read(body: Value) -> Result<Self, Refusal> {
+        match body.get("reference_ids") {
+            Some(_) => typed(body).map(Self::Ids),
+            None => typed(body).map(Self::Elsewhere),
+        }
+    }
 }
 
 fn answer(import: ImportId, received: Received, wait: Option<Duration>) -> Response {

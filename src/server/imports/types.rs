@@ -4,13 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::backend::imports::{BatchView, Create, ImportView};
-use crate::model::{Change, Collision, ImportFormat, ImportStatus, ResultCounts, ResultStatus, Writes};
+use crate::backend::imports::{BatchView, ImportView};
+use crate::model::{Change, Collision, ImportFormat, ImportStatus, ResultCounts, ResultStatus, RowCounts, Writes};
 use crate::server::answer::Refusal;
 use crate::store::imports::{Process, StoredResult, Totals};
 use crate::store::objects::ObjectUrl;
@@ -21,71 +20,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Said of an answer that an earlier request with the same key has caused.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Longest texts of an import.
-const LONGEST_NAME: usize = 200;
-const LONGEST_NOTES: usize = 4000;
+/// Longest key.
 const LONGEST_KEY: usize = 255;
-
-/// An import as it is asked for.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "source": "kodik-shikimori", "processor": "parser/0.1.0", "expected_count": 2 }))]
-pub(super) struct NewImport {
-    /// Where the records come from.
-    #[schema(min_length = 1, max_length = 200, pattern = r"^[^\x00]*[^\s\x00][^\x00]*$")]
-    source: String,
-    /// What has made them, with its version.
-    #[schema(max_length = 200, pattern = r"^[^\x00]*$")]
-    #[serde(default)]
-    processor: String,
-    /// How many records there will be; checked when the import is finalised.
-    #[schema(required = false, value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_u32)]
-    #[serde(default, deserialize_with = "count")]
-    expected_count: Option<u32>,
-    /// For people.
-    #[schema(required = false, max_length = 4000, pattern = r"^[^\x00]*$")]
-    #[serde(default)]
-    notes: Option<String>,
-    /// What becomes of a record whose entity is in the catalogue already.
-    #[serde(default)]
-    collision: Collision,
-    /// `now`: into the catalogue; `later`: only into staging, and the jobs do the rest.
-    #[serde(default)]
-    process: Process,
-}
-
-/// A whole number, which JSON may also write as `5.0`.
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
-    let whole = |number: f64| (number.fract() == 0.0).then(|| format!("{number:.0}").parse::<u32>().ok()).flatten();
-    let small = number.as_u64().and_then(|number| u32::try_from(number).ok());
-    small.or_else(|| number.as_f64().and_then(whole)).map(Some).ok_or_else(|| D::Error::custom("is no whole number"))
-}
-
-impl NewImport {
-    pub(super) fn checked(self) -> Result<Create, Refusal> {
-        let bad = |text: &str, longest| text.chars().count() > longest || text.contains('\0');
-        if self.source.trim().is_empty() || bad(&self.source, LONGEST_NAME) {
-            return Err(Refusal::invalid("`source` is empty, longer than 200 characters, or holds U+0000"));
-        }
-        if bad(&self.processor, LONGEST_NAME) {
-            return Err(Refusal::invalid("`processor` is longer than 200 characters, or holds U+0000"));
-        }
-        if self.notes.as_deref().is_some_and(|notes| bad(notes, LONGEST_NOTES)) {
-            return Err(Refusal::invalid("`notes` is longer than 4000 characters, or holds U+0000"));
-        }
-        Ok(Create {
-            source: self.source,
-            processor: self.processor,
-            expected_count: self.expected_count.map(u64::from),
-            notes: self.notes,
-            collision: self.collision,
-            process: self.process,
-            format: ImportFormat::Records,
-            options: None,
-        })
-    }
-}
 
 /// The request's `Idempotency-Key`.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
@@ -131,6 +67,11 @@ pub(super) struct ShownImport {
     collision: Collision,
     /// How far records are brought.
     process: Process,
+    /// What its batches hold.
+    format: ImportFormat,
+    /// What the format has to know.
+    #[schema(required, value_type = Option<Object>)]
+    options: Option<Value>,
     /// The import whose failed records it tries again.
     #[schema(required, format = "uuid")]
     retry_of: Option<String>,
@@ -138,8 +79,11 @@ pub(super) struct ShownImport {
     finalised: bool,
     /// Its batches.
     batches: BatchCounts,
-    /// Its results.
+    /// Its results. Rows of files count as results: those that are new, changed or were replaced as completed.
     results: ResultCounts,
+    /// Of an import of rows, what became of them.
+    #[schema(required)]
+    rows: Option<RowCounts>,
     /// When it was made.
     created_at: Timestamp,
     /// When it changed.
@@ -180,7 +124,7 @@ fn time(millis: i64) -> Timestamp {
 
 impl From<ImportView> for ShownImport {
     fn from(view: ImportView) -> Self {
-        let ImportView { import: stored, totals, .. } = view;
+        let ImportView { import: stored, totals, rows } = view;
         let import = stored.import;
         Self {
             id: import.id,
@@ -192,10 +136,13 @@ impl From<ImportView> for ShownImport {
             notes: import.notes,
             collision: import.collision,
             process: import.process,
+            format: import.format,
+            options: import.options.and_then(|text| serde_json::from_str(&text).ok()),
             retry_of: import.retry_of,
             finalised: stored.finalised_at.is_some(),
             batches: BatchCounts::from(&totals),
             results: totals.results,
+            rows,
             created_at: time(stored.created_at),
             updated_at: time(stored.updated_at),
             ended_at: stored.ended_at.map(time),
@@ -228,8 +175,14 @@ pub(super) struct ShownBatch {
     records: u64,
     /// How far it was read.
     position: ShownPosition,
+    /// Bytes of the object as it is kept, if they are known; only of an import of rows.
+    #[schema(required)]
+    size: Option<u64>,
     /// Its results.
     results: ResultCounts,
+    /// Of an import of rows, what became of them.
+    #[schema(required)]
+    rows: Option<RowCounts>,
     /// When it was made.
     created_at: Timestamp,
     /// When it changed.
@@ -251,7 +204,7 @@ pub(super) struct ShownPosition {
 
 impl From<BatchView> for ShownBatch {
     fn from(view: BatchView) -> Self {
-        let BatchView { batch: stored, counts, .. } = view;
+        let BatchView { batch: stored, counts, rows } = view;
         let batch = stored.batch;
         Self {
             id: batch.id,
@@ -266,7 +219,9 @@ impl From<BatchView> for ShownBatch {
             superseded: stored.superseded,
             records: batch.records,
             position: ShownPosition { bytes: batch.position.0, lines: batch.position.1 },
+            size: batch.bulk.and_then(|bulk| bulk.size),
             results: counts,
+            rows,
             created_at: time(stored.created_at),
             updated_at: time(stored.updated_at),
             ended_at: stored.ended_at.map(time),

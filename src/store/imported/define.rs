@@ -94,17 +94,14 @@ impl Definition {
     pub(super) fn admit(&mut self, fields: &[Field]) -> bool {
         let mut changed = false;
         for field in fields.iter().filter(|field| !field.seen.is_none()) {
-            match self.columns.iter_mut().find(|column| column.field == field.name) {
-                Some(column) => {
-                    let seen = column.seen.and(field.seen);
-                    changed |= seen != column.seen;
-                    column.seen = seen;
-                }
-                None => {
-                    let name = self.free_name(&field.name);
-                    self.columns.push(Column { field: field.name.clone(), name, seen: field.seen });
-                    changed = true;
-                }
+            if let Some(column) = self.columns.iter_mut().find(|column| column.field == field.name) {
+                let seen = column.seen.and(field.seen);
+                changed |= seen != column.seen;
+                column.seen = seen;
+            } else {
+                let name = self.free_name(&field.name);
+                self.columns.push(Column { field: field.name.clone(), name, seen: field.seen });
+                changed = true;
             }
         }
         changed
@@ -136,7 +133,7 @@ impl Definition {
         }
         name.truncate(end);
         // There are fewer columns than numbers.
-        (2..).map(|number| format!("{name}_{number}")).find(|name| free(name)).unwrap_or(name)
+        (2..=MOST_COLUMNS + 2).map(|number| format!("{name}_{number}")).find(|name| free(name)).unwrap_or(name)
     }
 
     /// Names of all columns, quoted, the hidden key last.

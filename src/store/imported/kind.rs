@@ -95,7 +95,7 @@ pub(super) fn real_text(value: f64, out: &mut String) {
     #[expect(clippy::cast_precision_loss, reason = "it is a power of two")]
     let exact = EXACT as f64;
     // Writing into a string does not fail.
-    if value.abs() < exact && value.trunc() == value {
+    if value.abs() < exact && value.fract() == 0.0 {
         #[expect(clippy::cast_possible_truncation, reason = "it is whole and within range")]
         let _ = write!(out, "{}", value as i64);
         return;

@@ -73,7 +73,7 @@ pub fn write(
         return Err(SqlError::Refused(format!("there is no table `{}` yet, and none may be made", target.table)));
     }
     let mut table =
-        Table { stored: known.is_some(), changed: false, definition: known.unwrap_or_else(|| target.new()) };
+        Table { stored: known.is_some(), changed: false, definition: known.unwrap_or_else(|| target.empty()) };
     let written = match session {
         Session::Sqlite(connection) => sqlite::write(session, connection, &mut table, next, keep)?,
         Session::Postgres(transaction) => postgres::write(session, transaction, &mut table, next, keep)?,
@@ -85,7 +85,7 @@ pub fn write(
 }
 
 impl Target {
-    fn new(&self) -> Definition {
+    fn empty(&self) -> Definition {
         Definition { table: self.table.clone(), key: self.key.clone(), columns: Vec::new() }
     }
 }

@@ -17,7 +17,8 @@ pub(super) struct Seen {
 impl Seen {
     /// Remembers it; `true` = it was known.
     pub(super) fn mark(&mut self, id: i64) -> bool {
-        let (group, word, bit) = (id >> 8, ((id >> 6) & 3) as usize, 1_u64 << (id & 63));
+        let word = usize::from(id.to_le_bytes()[0] >> 6);
+        let (group, bit) = (id >> 8, 1_u64 << (id & 63));
         if self.last.is_none_or(|(last, _)| last != group) {
             if let Some((group, words)) = self.last.take() {
                 self.groups.insert(group, words);

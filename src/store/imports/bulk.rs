@@ -126,21 +126,13 @@ pub fn end_piece(
     insert_failed(session, batch, failed, now)
 }
 
-/// Adds a piece that is in, to a batch that nobody else writes to.
-pub fn insert_piece(
+/// Keeps failed rows as results, numbered as they come.
+pub(super) fn insert_failed(
     session: &Session<'_>,
     batch: Number,
-    number: u64,
-    end: &PieceEnd,
     failed: Vec<FailedRow>,
     now: i64,
 ) -> Result<(), SqlError> {
-    session.execute("INSERT INTO bulk_piece (batch, number) VALUES (?1, ?2)", values![batch, signed(number)?])?;
-    end_piece(session, batch, number, end, failed, now)
-}
-
-/// Keeps failed rows as results, numbered as they come.
-fn insert_failed(session: &Session<'_>, batch: Number, failed: Vec<FailedRow>, now: i64) -> Result<(), SqlError> {
     if failed.is_empty() {
         return Ok(());
     }

@@ -9,6 +9,7 @@ mod claims;
 mod events;
 mod records;
 mod results;
+mod whole;
 
 use super::sql::{Session, SqlError};
 
@@ -26,13 +27,15 @@ pub use claims::{Claim, Claimed, DueBatch, claim, due_batches, finished_batches,
 pub use events::{StoredEvent, append, events_after, last_event};
 pub use records::{
     NewImport, Numbers, Process, StoredImport, begin_import, end_import, finalise, import_by_id, import_by_key,
-    import_by_number, imports, insert_ended, insert_import, lock_import, number_of, take_numbers,
+    import_by_number, imports, insert_import, lock_import, number_of, take_numbers,
 };
 pub use results::{
     Finish, MOST_RECORDS, NewResult, Place, ResultQuery, StoredResult, Totals, copy_failed, counts, drop_results,
     fail_open, failed_with_original, failure_codes, finish, has_open, insert_results, original, result_id, results,
     retry_later, totals,
 };
+
+pub use whole::{Whole, insert_whole};
 
 /// The number of an import or a batch inside the store.
 pub type Number = i64;

@@ -146,36 +146,6 @@ pub fn insert_import(session: &Session<'_>, new: &NewImport, now: i64) -> Result
     )
 }
 
-/// Makes an import that is at its end: of one batch, and closed.
-pub fn insert_ended(
-    session: &Session<'_>,
-    new: &NewImport,
-    status: ImportStatus,
-    reason: Option<&str>,
-    now: i64,
-) -> Result<Number, SqlError> {
-    session.one(
-        "INSERT INTO import_record (id, source, processor, notes, collision, process, status, reason, \
-         idempotency_key, batches, finalised_at, created_at, updated_at, ended_at, format, options) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?10, ?10, ?10, ?11, ?12) RETURNING number",
-        values![
-            &new.id,
-            &new.source,
-            &new.processor,
-            &new.notes,
-            new.collision.as_str(),
-            new.process.as_str(),
-            status.as_str(),
-            reason,
-            &new.idempotency_key,
-            now,
-            new.format.as_str(),
-            &new.options
-        ],
-        |row| row.get(0),
-    )
-}
-
 /// The import of this id.
 pub fn import_by_id(session: &Session<'_>, id: &str) -> Result<Option<StoredImport>, SqlError> {
     session.first(&format!("SELECT {COLUMNS} FROM import_record WHERE id = ?1"), values![id], import)

@@ -151,25 +151,9 @@ pub fn finish(session: &Session<'_>, id: &str, end: &JobEnd, now: i64) -> Result
     let changed = session.execute(
         "UPDATE message_job SET status = ?2, total = ?3, processed = ?4, reason = ?5, updated_at = ?6 \
          WHERE id = ?1 AND status = 'PROCESSING'",
-        values![
-            id,
-            end.status.as_str(),
-            signed(end.total)?,
-            signed(end.processed)?,
-            &end.reason,
-            now
-        ],
+        values![id, end.status.as_str(), signed(end.total)?, signed(end.processed)?, &end.reason, now],
     )?;
     Ok(changed > 0)
-}
-
-/// Notes which imports do which jobs.
-pub fn note_imports(session: &Session<'_>, imports: &[(String, String)]) -> Result<(), SqlError> {
-    session.execute_many(
-        "UPDATE message_job SET import_id = ?2 WHERE id = ?1",
-        imports.iter().map(|(job, import)| vec![Value::from(job), import.into()]),
-    )?;
-    Ok(())
 }
 
 /// Has somebody made this group?

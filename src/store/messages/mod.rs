@@ -8,7 +8,7 @@ mod jobs;
 mod outbox;
 mod settled;
 
-pub use jobs::{Claim, JobEnd, JobKind, NewJob, claim, finish, forget, group_exists, note_imports};
+pub use jobs::{Claim, JobEnd, JobKind, NewJob, claim, finish, forget, group_exists};
 pub use outbox::{
     Letter, LetterKind, Open, Owner, Published, any_open, known_positions, mark, put, refuse, release, renew, take_over,
 };

@@ -102,13 +102,7 @@ pub fn put(session: &Session<'_>, letters: &[Letter], owner: &Owner, now: i64) -
 /// They are in their topics.
 pub fn mark(session: &Session<'_>, published: &[Published], now: i64) -> Result<(), SqlError> {
     let rows = published.iter().map(|one| {
-        vec![
-            Value::from(&one.job),
-            one.kind.as_str().into(),
-            now.into(),
-            one.partition.into(),
-            one.offset.into(),
-        ]
+        vec![Value::from(&one.job), one.kind.as_str().into(), now.into(), one.partition.into(), one.offset.into()]
     });
     session.execute_many(
         "UPDATE message_outbox SET published_at = ?3, partition = ?4, position = ?5 \
@@ -136,20 +130,22 @@ pub fn renew(session: &Session<'_>, owner: &Owner) -> Result<u64, SqlError> {
     )
 }
 
-/// Gives a letter back: whether it was published is not known.
-pub fn release(session: &Session<'_>, job: &str, kind: LetterKind) -> Result<(), SqlError> {
+/// Gives a letter back, to be looked after by anybody from a time on: whether it was published is not known, and what is
+/// still on its way needs time to arrive.
+pub fn release(session: &Session<'_>, job: &str, kind: LetterKind, from: i64) -> Result<(), SqlError> {
     session.execute(
-        "UPDATE message_outbox SET owned_until = ?3 WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
-        values![job, kind.as_str(), 0_i64],
+        "UPDATE message_outbox SET owner = '', owned_until = ?3 \
+         WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
+        values![job, kind.as_str(), from],
     )?;
     Ok(())
 }
 
-/// Is there a letter that nobody looks after?
-pub fn any_open(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
+/// Is there a letter that nobody looks after? `own`: whose letters are in good hands whatever the clock says.
+pub fn any_open(session: &Session<'_>, own: &str, now: i64) -> Result<bool, SqlError> {
     session.exists(
-        "SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 LIMIT 1",
-        values![now],
+        "SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 AND owner <> ?2 LIMIT 1",
+        values![now, own],
     )
 }
 
@@ -159,7 +155,7 @@ pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> R
     let mut taken = session.query(
         &format!(
             "UPDATE message_outbox SET owner = ?1, owned_until = ?2 WHERE (job_id, kind) IN \
-             (SELECT job_id, kind FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 \
+             (SELECT job_id, kind FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 AND owner <> ?1 \
               ORDER BY job_id, kind LIMIT ?4 {alone}) \
              RETURNING CAST(job_id AS TEXT), kind, topic, message_key, value, headers, sent_at, created_at"
         ),
@@ -206,8 +202,10 @@ pub fn known_positions(session: &Session<'_>, topic: &str, before: i64) -> Resul
 type Headers = [(String, Option<Vec<u8>>)];
 
 fn pack(headers: &Headers) -> Result<String, SqlError> {
-    let pairs: Vec<(&str, Option<String>)> =
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_ref().map(|value| BASE64_STANDARD.encode(value)))).collect();
+    let pairs: Vec<(&str, Option<String>)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_ref().map(|value| BASE64_STANDARD.encode(value))))
+        .collect();
     serde_json::to_string(&pairs).map_err(|error| SqlError::Refused(error.to_string()))
 }
 

@@ -2,6 +2,7 @@
 //! a server.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -27,6 +28,7 @@ pub fn batch(
     (file, owner): (Number, Option<&str>),
     domain: &str,
     batch: &Batch,
+    limit: Duration,
     now: i64,
 ) -> Result<(Turn, Written), SqlError> {
     // First, so that two runs of one file wait here for each other instead of doing the work twice.
@@ -34,7 +36,7 @@ pub fn batch(
     if turn != Turn::Ours {
         return Ok((turn, Written::default()));
     }
-    let written = nodes(session, domain, &batch.rows, now)?;
+    let written = nodes(session, domain, &batch.rows, limit, now)?;
     let rows = RowCounts {
         inserted: written.inserted,
         updated: written.updated,
@@ -47,15 +49,23 @@ pub fn batch(
     Ok((turn, written))
 }
 
-/// Writes nodes with their metadata. The rows are sorted by key, so that two batches cannot wait for each other.
-pub fn nodes(session: &Session<'_>, domain: &str, rows: &[NodeRow], now: i64) -> Result<Written, SqlError> {
+/// Writes nodes with their metadata, within `limit`. The rows are sorted by key, so that two batches cannot wait for each
+/// other.
+pub fn nodes(
+    session: &Session<'_>,
+    domain: &str,
+    rows: &[NodeRow],
+    limit: Duration,
+    now: i64,
+) -> Result<Written, SqlError> {
     if rows.is_empty() {
         return Ok(Written::default());
     }
+    session.end_within(limit)?;
     let names = rows.iter().map(|row| row.group.as_str()).collect();
     let groups = group_ids(session, domain, &names, now)?;
     match session.engine() {
-        Engine::Sqlite => one_by_one(session, domain, rows, &groups, now),
+        Engine::Sqlite => one_by_one(session, domain, rows, &groups, (limit, now)),
         Engine::Postgres => super::sets::write(session, domain, rows, &groups, now),
     }
 }
@@ -65,10 +75,14 @@ fn one_by_one(
     domain: &str,
     rows: &[NodeRow],
     groups: &BTreeMap<&str, String>,
-    now: i64,
+    (limit, now): (Duration, i64),
 ) -> Result<Written, SqlError> {
     let mut written = Written::default();
+    let begun = Instant::now();
     for row in rows {
+        if begun.elapsed() > limit {
+            return Err(SqlError::Slow(limit));
+        }
         let group = &groups[row.group.as_str()];
         let known: Option<(String, String)> = session.first(
             "SELECT id, type FROM nodes WHERE group_id = ?1 AND domain_id = ?2 AND reference_id = ?3",

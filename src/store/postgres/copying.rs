@@ -84,17 +84,14 @@ where
             self.state = State::Goes;
         }
         while self.state == State::Goes && self.out.len() < CHUNK {
-            match self.rows.next() {
-                Some(row) => {
-                    if let Err(error) = self.row(row.as_ref()) {
-                        self.fault = Some(error);
-                        return None;
-                    }
-                }
-                None => {
-                    self.out.put_i16(-1);
-                    self.state = State::Ended;
-                }
+            let Some(row) = self.rows.next() else {
+                self.out.put_i16(-1);
+                self.state = State::Ended;
+                continue;
+            };
+            if let Err(error) = self.row(row.as_ref()) {
+                self.fault = Some(error);
+                return None;
             }
         }
         (!self.out.is_empty()).then(|| self.out.split().freeze())

@@ -144,6 +144,11 @@ impl Pool {
         self.hand_over(move |worker| worker.transact(points, job)).await
     }
 
+    /// How many there are.
+    pub(super) fn connections(&self) -> usize {
+        self.threads.len()
+    }
+
     /// An error about this database.
     pub(super) fn error(&self, kind: StoreErrorKind) -> StoreError {
         self.shared.error(kind)

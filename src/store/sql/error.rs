@@ -14,6 +14,9 @@ pub enum SqlError {
     /// A stored value is not what the program wrote there.
     #[error("{0}")]
     Unreadable(String),
+    /// The work of a transaction took longer than it may.
+    #[error("it took longer than {} s", .0.as_secs_f64())]
+    Slow(std::time::Duration),
     /// The job itself found that it must be undone.
     #[error("{0}")]
     Refused(String),

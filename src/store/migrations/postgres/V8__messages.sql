@@ -14,8 +14,6 @@ CREATE TABLE message_job (
     total      bigint NOT NULL DEFAULT 0,
     processed  bigint NOT NULL DEFAULT 0,
     reason     text,
-    -- The import that does it, if there is one.
-    import_id  uuid,
     sent_at    timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL

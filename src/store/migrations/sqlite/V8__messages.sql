@@ -14,8 +14,6 @@ CREATE TABLE message_job (
     total      INTEGER NOT NULL DEFAULT 0,
     processed  INTEGER NOT NULL DEFAULT 0,
     reason     TEXT,
-    -- The import that does it, if there is one.
-    import_id  TEXT,
     sent_at    INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL

@@ -1,0 +1,91 @@
+//! Files that messages name: imported whole, whoever dies meanwhile.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use crate::brokers;
+use crate::world::{DEADLINE, NODES, World, file, key};
+
+fn rows(group: &str, count: usize) -> String {
+    let mut text = "reference_id,group,type,name\n".to_owned();
+    for row in 0..count {
+        writeln!(text, "{group}r{row},{group},USER,Name {row}").unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_consumer_that_is_killed_in_mid_file_leaves_nothing_undone_and_nothing_done_twice() {
+    const ROWS: usize = 12_000;
+    let Some(broker) = brokers::calfkit() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    world.set("IMPORT_BULK_ROWS", "200");
+    world.topic(&world.users(), 4);
+    for number in 0..4 {
+        std::fs::write(world.path(&format!("f{number}.csv")), rows(&format!("g{number}"), ROWS)).unwrap();
+    }
+    let mut one = world.consume().joined();
+    let two = world.consume().joined();
+    let files: Vec<_> = (0..4).map(|number| file(&format!("f{number}.csv")).to(number)).collect();
+    world.send(&world.users(), &files);
+    world.until(NODES, 2000);
+    one.kill();
+    assert!(world.count(NODES) < 4 * ROWS, "it was too fast to be killed in the middle");
+    let ends = world.ends(4);
+    assert_eq!(ends.len(), 4);
+    for end in ends.values() {
+        assert_eq!((&end["status"], end["processed"].as_u64()), (&"COMPLETED".into(), Some(ROWS as u64)), "{end}");
+    }
+    assert_eq!(world.count(NODES), 4 * ROWS);
+    // Every row went in once: had one been written again, it would count as unchanged.
+    assert_eq!(world.count("SELECT CAST(sum(inserted) AS bigint) FROM bulk_piece"), 4 * ROWS);
+    assert_eq!(world.count("SELECT CAST(sum(unchanged + updated) AS bigint) FROM bulk_piece"), 0);
+    assert_eq!(two.stop(), Some(0));
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_allowed_is_a_dead_letter_and_one_with_bad_rows_tells_them() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    world.set("KAFKA_PROGRESS_SECONDS", "0.01");
+    world.topic(&world.users(), 1);
+    std::fs::write(world.path("some.csv"), "id,group\na,g\n,g\nc,g\n").unwrap();
+    std::fs::write(world.path("none.csv"), "name\nx\n").unwrap();
+    let names = ["missing.csv", "/etc/passwd", "https://example.invalid/x.csv", "none.csv", "some.csv"];
+    world.send(&world.users(), &names.map(|name| file(name).key(name)));
+    let consumer = world.consume();
+    let ends = world.ends(5);
+    let dead = world.wait_for(&world.dead_letters(), 4);
+    let mut keys: Vec<_> = dead.iter().filter_map(key).collect();
+    keys.sort();
+    assert_eq!(keys, ["/etc/passwd", "https://example.invalid/x.csv", "missing.csv", "none.csv"]);
+    let some = ends.values().find(|end| end["processed"] == 2).unwrap();
+    assert_eq!((&some["status"], &some["total"]), (&"FAILED".into(), &3.into()));
+    assert_eq!(some["failedList"], serde_json::json!(["line 3"]));
+    let more = some["more"].as_str().unwrap();
+    assert_eq!(more, format!("/api/v1/imports/{}/results", some["importId"].as_str().unwrap()));
+    assert_eq!(consumer.stop(), Some(0));
+}
+
+#[test]
+fn small_messages_behind_a_file_wait_for_it_and_polling_goes_on() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    // Far less than the file takes.
+    world.set(
+        "KAFKA_PROPERTIES",
+        "session.timeout.ms=1000,heartbeat.interval.ms=200,max.poll.interval.ms=1000,topic.metadata.refresh.interval.ms=300",
+    );
+    world.set("IMPORT_BULK_ROWS", "50");
+    world.topic(&world.users(), 1);
+    std::fs::write(world.path("long.csv"), rows("g", 20_000)).unwrap();
+    world.send(&world.users(), &[file("long.csv"), crate::world::references("after", &["z"])]);
+    let started = Instant::now();
+    let consumer = world.consume();
+    world.until("SELECT count(*) FROM matching_groups WHERE name = 'after'", 1);
+    assert!(started.elapsed() < DEADLINE);
+    assert_eq!(world.count(NODES), 20_001);
+    assert_eq!(world.ends(2).len(), 2);
+    assert!(!consumer.log().contains("poll interval"), "{}", consumer.log());
+    assert_eq!(consumer.stop(), Some(0));
+}
