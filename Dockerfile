@@ -8,7 +8,6 @@ WORKDIR /src
 # Without a .git folder in the context the commit comes from here: docker build --build-arg PARSER_COMMIT=$(git rev-parse --short=12 HEAD) .
 ARG PARSER_COMMIT=unknown
 ENV PARSER_COMMIT=${PARSER_COMMIT}
-RUN apt-get update && apt-get install -y --no-install-recommends libssl-dev pkg-config && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -349,6 +349,23 @@ pub fn node_batch_retried(batch: u64, reason: &str, wait: Duration) {
     warn!(batch, reason, wait_s = wait.as_secs_f64(), "writing a batch of nodes again");
 }
 
+/// A batch of nodes was copied to the server.
+pub fn nodes_copied(elapsed: Duration) {
+    histogram!("parser_nodes_copy_duration_seconds").record(elapsed.as_secs_f64());
+}
+
+/// A batch of nodes that was copied was merged into the tables.
+pub fn nodes_merged(elapsed: Duration) {
+    histogram!("parser_nodes_merge_duration_seconds").record(elapsed.as_secs_f64());
+}
+
+/// Writing a batch of nodes took longer than a batch of its size may take; it is undone and tried again.
+pub fn node_batch_timed_out(limit: Duration) {
+    counter!("parser_nodes_batch_timeouts_total").increment(1);
+    counter!("node_import_batch_timeout_total").increment(1);
+    warn!(limit_ms = millis(limit), "a batch of nodes took too long");
+}
+
 /// A file of nodes is at its end.
 pub fn node_job_finished(status: &'static str, total: u64, failed: u64) {
     counter!("parser_nodes_jobs_total", "status" => status).increment(1);

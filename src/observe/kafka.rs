@@ -13,6 +13,7 @@
 //! | `parser_kafka_jobs_total{status="COMPLETED"}` | `node_import_jobs_completed_total` |
 //! | `parser_kafka_jobs_total{status="FAILED"}` | `node_import_jobs_failed_total` |
 //! | `parser_kafka_nodes_total` | `node_import_processed_total` |
+//! | `parser_nodes_batch_timeouts_total` | `node_import_batch_timeout_total` |
 
 use std::time::Duration;
 

@@ -20,8 +20,8 @@ pub use batches::{
 };
 pub use bulk::{
     Claimable, FailedRow, PieceEnd, Runner, Turn, any_claimable, begin_piece, claim_bulk, drop_input, end_piece,
-    failed_rows, hold_bulk, import_rows, input, insert_piece, is_ours, keep_input, lock_pieces, note_object,
-    note_position, piece_sums, pieces, unfinished_command, updated,
+    failed_rows, hold_bulk, import_rows, input, is_ours, keep_input, lock_pieces, note_object, note_position,
+    piece_sums, pieces, unfinished_command, updated,
 };
 pub use claims::{Claim, Claimed, DueBatch, claim, due_batches, finished_batches, release, renew};
 pub use events::{StoredEvent, append, events_after, last_event};

@@ -4,11 +4,13 @@
 //! writes metadata, then changes nodes, and each of these in the order of keys. What is there exactly so costs no write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use uuid::Uuid;
 
 use super::{NodeRow, Written};
 use crate::model::DEFAULT_NODE_KIND;
+use crate::observe::events;
 use crate::store::sql::{CopyType, Session, SqlError, Value, values};
 
 /// Tables of the connection's own, kept for its life and emptied by each commit; and plans that look rows of large tables
@@ -53,6 +55,7 @@ pub(super) fn write(
     now: i64,
 ) -> Result<Written, SqlError> {
     session.batch(PREPARE)?;
+    let begun = Instant::now();
     let mut ids: Vec<String> = rows.iter().map(|_| Uuid::now_v7().to_string()).collect();
     session.copy_in(
         "COPY nodes_in (n, i, g, r, t) FROM STDIN (FORMAT binary)",
@@ -68,6 +71,8 @@ pub(super) fn write(
             ]
         }),
     )?;
+    events::nodes_copied(begun.elapsed());
+    let begun = Instant::now();
     let inserted = session.execute(INSERT, values![domain, DEFAULT_NODE_KIND, now])?;
     let mut old = vec![None; rows.len()];
     if inserted < rows.len() as u64 {
@@ -104,6 +109,7 @@ pub(super) fn write(
     } else {
         0
     };
+    events::nodes_merged(begun.elapsed());
     let unchanged = (rows.len() as u64).saturating_sub(inserted + updated);
     Ok(Written { inserted, updated, unchanged })
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Batch, NodeRow, group_ids};
 use crate::model::{DEFAULT_NODE_KIND, RowCounts};
+use crate::observe::events;
 use crate::store::imports::{self, Number, PieceEnd, Turn};
 use crate::store::sql::{Engine, Session, SqlError, values};
 
@@ -64,10 +65,15 @@ pub fn nodes(
     session.end_within(limit)?;
     let names = rows.iter().map(|row| row.group.as_str()).collect();
     let groups = group_ids(session, domain, &names, now)?;
-    match session.engine() {
+    let begun = Instant::now();
+    let done = match session.engine() {
         Engine::Sqlite => one_by_one(session, domain, rows, &groups, (limit, now)),
         Engine::Postgres => super::sets::write(session, domain, rows, &groups, now),
+    };
+    if done.is_err() && begun.elapsed() >= limit {
+        events::node_batch_timed_out(limit);
     }
+    done
 }
 
 fn one_by_one(
