@@ -254,11 +254,15 @@ impl ConsumerContext for Member {
         }
     }
 
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = partitions(list);
                 events::partitions_assigned(partitions.len());
+                // What was paused under an earlier assignment would stay so.
+                if let Err(error) = consumer.resume(list) {
+                    events::broker_failed(&error.to_string(), "resuming");
+                }
                 let mut shared = lock(&self.shared);
                 shared.epoch += 1;
                 shared.assigned.extend(partitions.iter().cloned());

@@ -36,12 +36,16 @@ impl Producer {
     /// A producer that gives a message up after `patience`: once that is over, it is certain that it will not be
     /// written any more.
     pub fn new(connection: &KafkaConnection, patience: Duration) -> Result<Self, BrokerError> {
-        let patience = patience.as_millis().to_string();
+        let patience = patience.as_millis();
+        // A connection that has gone silent must not outlive what was sent by it.
+        let silence = patience.clamp(1000, 60_000).to_string();
+        let patience = patience.to_string();
         let mut config = config::base(
             &config::without(connection, config::CONSUMERS_ONLY),
             &[
                 ("compression.type", "lz4"),
                 ("linger.ms", "5"),
+                ("socket.timeout.ms", &silence),
                 // The partition of a key is the one that Java's producers choose.
                 ("partitioner", "murmur2_random"),
                 ("queue.buffering.max.messages", "20000"),

@@ -70,7 +70,7 @@ pub enum Command {
     /// Look at staged records, queue refused ones again, throw some away.
     #[command(subcommand)]
     Staging(StagingCommand),
-    /// Import large files from disk, S3 or HTTP, packed or not: JSON lines into tables or the catalogue, CSV into nodes.
+    /// Import large files from disk, S3 or HTTP: JSON lines into tables, CSV into nodes.
     #[command(after_help = super::import::HELP)]
     Import(ImportArgs),
     /// Consume import requests and catalogue records from Kafka, and tell how they went.

@@ -92,9 +92,8 @@ async fn alone(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bool {
 }
 
 async fn attempt(desk: &Desk, planned: &Arc<[Arc<Planned>]>, stop: &Stop) -> Result<Vec<Ended>, Gone> {
-    let (planned, terms) = (Arc::clone(planned), desk.terms());
-    desk.write(POINTS, stop, move || {
-        let (planned, terms) = (Arc::clone(&planned), terms.clone());
+    desk.write(POINTS, stop, || {
+        let (planned, terms) = (Arc::clone(planned), desk.terms());
         move |session: &Session<'_>| bring_in(session, &planned, &terms)
     })
     .await
@@ -148,7 +147,7 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
             written.push(terms.post.dead(&one.message, &id, refusal, 1, terms.now));
         }
         letters.extend(written.iter().cloned());
-        ended.push(Ended::new(one, id, end, refusal, written));
+        ended.push(Ended::new(one, id, end, refusal, written, terms.now));
     }
     messages::put(session, &letters, &terms.owner, terms.now)?;
     Ok(ended)
@@ -317,7 +316,7 @@ pub(super) fn bury(
         terms.post.dead(&planned.message, &id, refusal, attempts, terms.now),
     ];
     messages::put(session, &letters, &terms.owner, terms.now)?;
-    Ok(Ended::new(planned, id, job.end, Some(refusal.clone()), letters))
+    Ok(Ended::new(planned, id, job.end, Some(refusal.clone()), letters, terms.now))
 }
 
 /// May it go into a transaction with others?

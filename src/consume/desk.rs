@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::batch::{self, Terms};
 use super::letters::Post;
+use super::outbox::Posted;
 use super::patience::{self, Verdict};
 use super::request::{Planned, Refusal};
 use crate::backend::imports::Imports;
@@ -57,6 +58,8 @@ pub(super) struct Ended {
     end: Option<JobEnd>,
     refusal: Option<Refusal>,
     letters: Vec<Letter>,
+    /// Before its letters were claimed.
+    claimed: i64,
 }
 
 impl Ended {
@@ -66,8 +69,9 @@ impl Ended {
         end: JobEnd,
         refusal: Option<Refusal>,
         letters: Vec<Letter>,
+        claimed: i64,
     ) -> Self {
-        Self { end: Some(end), refusal, letters, ..Self::duplicate(planned, job) }
+        Self { end: Some(end), refusal, letters, claimed, ..Self::duplicate(planned, job) }
     }
 
     pub(super) fn duplicate(planned: &Planned, job: String) -> Self {
@@ -82,6 +86,7 @@ impl Ended {
             end: None,
             refusal: None,
             letters: Vec::new(),
+            claimed: 0,
         }
     }
 
@@ -105,7 +110,7 @@ pub(super) struct Desk {
     /// Milliseconds that a row is ours without being renewed.
     pub(super) lease: i64,
     /// To whoever publishes.
-    pub(super) letters: mpsc::Sender<Letter>,
+    pub(super) letters: mpsc::Sender<Posted>,
 }
 
 impl Desk {
@@ -132,7 +137,8 @@ impl Desk {
         }
     }
 
-    /// Runs a transaction, however long the store may be away. [`Verdict::Away`] comes back only when it was told to
+    /// Runs a transaction, however long the store may be away; `make` makes it anew for each try, so that its times are
+    /// of that try. [`Verdict::Away`] comes back only when it was told to
     /// stop meanwhile.
     pub(super) async fn write<T, F, M>(&self, points: CrashPoints, stop: &Stop, make: M) -> Result<T, (Verdict, String)>
     where
@@ -176,9 +182,8 @@ impl Desk {
     pub(super) async fn bury(&self, planned: &Arc<Planned>, refusal: Refusal, attempts: u32, stop: &Stop) -> bool {
         let mut tries = 1;
         loop {
-            let (planned, refusal, terms) = (Arc::clone(planned), refusal.clone(), self.terms());
-            let buried = self.write(batch::POINTS, stop, move || {
-                let (planned, refusal, terms) = (Arc::clone(&planned), refusal.clone(), terms.clone());
+            let buried = self.write(batch::POINTS, stop, || {
+                let (planned, refusal, terms) = (Arc::clone(planned), refusal.clone(), self.terms());
                 move |session: &Session<'_>| batch::bury(session, &planned, &refusal, attempts, &terms)
             });
             match buried.await {
@@ -216,7 +221,7 @@ impl Desk {
             events::job_ended(one.kind, end.status.as_str(), end.processed, since);
             for letter in one.letters {
                 // Nobody publishes any more: another process will, it is in the store.
-                let _ = self.letters.send(letter).await;
+                let _ = self.letters.send(Posted { letter, claimed: one.claimed }).await;
             }
         }
     }

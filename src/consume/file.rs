@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{self, POINTS};
-use super::desk::{Desk, Ended, Stop, now, stopped};
+use super::desk::{Desk, Ended, Stop, stopped};
 use super::letters::Lists;
 use super::patience::Verdict;
 use super::request::{Planned, Refusal, Stage, Task, harmless};
@@ -97,9 +97,9 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
     let place = |error: &dyn std::fmt::Display| Trouble::Refused("file_refused".to_owned(), error.to_string());
     let url = ObjectUrl::parse(path).map_err(|error| place(&error))?;
     desk.sources.check(&url).map_err(|error| place(&error))?;
-    let (one, terms, piece_rows) = (Arc::clone(planned), desk.terms(), desk.imports.piece_rows());
-    let begun = desk.write(POINTS, stop, move || {
-        let (one, terms) = (Arc::clone(&one), terms.clone());
+    let piece_rows = desk.imports.piece_rows();
+    let begun = desk.write(POINTS, stop, || {
+        let (one, terms) = (Arc::clone(planned), desk.terms());
         move |session: &Session<'_>| {
             let Task::File { domain, group, path } = &one.task else { return Ok(Begun::Done(String::new())) };
             if let Some(refusal) = batch::known(session, &terms, domain, group.as_deref())? {
@@ -224,19 +224,18 @@ async fn end(
     };
     let lists = Lists { failed: ids, import: Some(import.to_string()), success: Vec::new() };
     let letter = desk.post.status(planned, &job, &end, lists);
-    let (id, written, owner) = (job.clone(), end.clone(), desk.terms().owner);
-    let ours = desk.write(POINTS, stop, move || {
-        let (id, end, letter, owner) = (id.clone(), written.clone(), letter.clone(), owner.clone());
-        move |session: &Session<'_>| -> Result<Option<messages::Letter>, SqlError> {
-            if !messages::finish(session, &id, &end, now())? {
+    let ours = desk.write(POINTS, stop, || {
+        let (id, end, letter, terms) = (job.clone(), end.clone(), letter.clone(), desk.terms());
+        move |session: &Session<'_>| -> Result<Option<(messages::Letter, i64)>, SqlError> {
+            if !messages::finish(session, &id, &end, terms.now)? {
                 return Ok(None);
             }
-            messages::put(session, std::slice::from_ref(&letter), &owner, now())?;
-            Ok(Some(letter))
+            messages::put(session, std::slice::from_ref(&letter), &terms.owner, terms.now)?;
+            Ok(Some((letter, terms.now)))
         }
     });
     match ours.await.map_err(gone)? {
-        Some(letter) => Ok(Ended::new(planned, job, end, None, vec![letter])),
+        Some((letter, claimed)) => Ok(Ended::new(planned, job, end, None, vec![letter], claimed)),
         None => Err(Trouble::Duplicate(job)),
     }
 }

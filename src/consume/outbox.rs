@@ -1,8 +1,8 @@
 //! Publishes what the store's outbox holds, each letter once.
 //!
 //! Letters come here as soon as their transaction stands. They are written by an idempotent producer and marked when all
-//! replicas have them. While this process lives it renews its claim on them; a letter is given to the producer only if
-//! the producer gives up on it before the claim can lapse. A crash leaves letters that are not marked and may or may
+//! replicas have them. While this process lives it renews its claims; a letter is given to the producer only if the
+//! producer gives up on it before its claim can lapse, or once it has been claimed anew. A crash leaves letters that are not marked and may or may
 //! not be in their topics. When their claim has lapsed, whoever takes them over looks into the topic first, for the
 //! job's id in the headers, from a place that is certainly before them.
 //!
@@ -56,6 +56,14 @@ const FORGOTTEN: u32 = 2000;
 /// How often a producer is replaced at most.
 const REPLACED: Duration = Duration::from_secs(1);
 
+/// A letter on its way to here.
+#[derive(Debug)]
+pub(super) struct Posted {
+    pub(super) letter: Letter,
+    /// When it was claimed for this process.
+    pub(super) claimed: i64,
+}
+
 /// Who publishes.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -80,37 +88,31 @@ impl Outbox {
     pub(super) async fn publish(
         self,
         producer: Producer,
-        letters: mpsc::Receiver<Letter>,
+        letters: mpsc::Receiver<Posted>,
         hurry: watch::Receiver<bool>,
     ) {
-        let (held, holds) = watch::channel(0);
         tokio::select! {
-            () = self.publish_while_held(producer, letters, hurry, holds) => {}
-            () = self.hold(held) => {}
+            () = self.publish_all(producer, letters, hurry) => {}
+            () = self.hold() => {}
         }
     }
 
-    /// Renews the claim on everything that is ours, and says until when it holds at least. Never ends.
-    async fn hold(&self, held: watch::Sender<i64>) {
+    /// Renews the claims on everything that is ours and waits. Never ends.
+    async fn hold(&self) {
         loop {
+            tokio::time::sleep(self.lease / 4).await;
             let owner = self.claim();
-            let until = owner.until;
-            match self.store.write(MARK, move |session| messages::renew(session, &owner)).await {
-                Ok(_) => {
-                    held.send_replace(until);
-                }
-                Err(error) => events::outbox_failed(&chain(&error)),
+            if let Err(error) = self.store.write(MARK, move |session| messages::renew(session, &owner)).await {
+                events::outbox_failed(&chain(&error));
             }
-            tokio::time::sleep(self.lease / 8).await;
         }
     }
 
-    async fn publish_while_held(
+    async fn publish_all(
         &self,
         mut producer: Producer,
-        mut letters: mpsc::Receiver<Letter>,
+        mut letters: mpsc::Receiver<Posted>,
         mut hurry: watch::Receiver<bool>,
-        mut holds: watch::Receiver<i64>,
     ) {
         let mut replaced = Instant::now();
         let mut flying: FuturesUnordered<Delivery> = FuturesUnordered::new();
@@ -130,15 +132,12 @@ impl Outbox {
                     events::outbox_failed(&chain(&error));
                 }
             }
-            // Nothing is sent that others might take over while it is on its way.
-            let patience = i64::try_from(Self::patience(self.lease).as_millis()).unwrap_or(i64::MAX);
-            let safe = now().saturating_add(patience) < *holds.borrow();
-            if open && safe && looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            if open && looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 match self.left_behind().await {
                     Ok(left) => {
-                        for letter in left {
-                            flying.extend(self.send(&producer, letter).await);
+                        for posted in left {
+                            flying.extend(self.send(&producer, posted).await);
                         }
                     }
                     Err(error) => events::outbox_failed(&error),
@@ -158,25 +157,32 @@ impl Outbox {
                         }
                     }
                     if let Some(letter) = self.delivered(&producer, letter, since, result, &mut done).await {
-                        flying.extend(self.send(&producer, letter).await);
+                        let posted = Posted { letter, claimed: 0 };
+                        flying.extend(self.send(&producer, posted).await);
                     }
                 }
-                letter = letters.recv(), if open && safe && flying.len() < IN_FLIGHT => match letter {
-                    Some(letter) => {
-                        flying.extend(self.send(&producer, letter).await);
+                letter = letters.recv(), if open && flying.len() < IN_FLIGHT => match letter {
+                    Some(posted) => {
+                        flying.extend(self.send(&producer, posted).await);
                     }
                     None => open = false,
                 },
                 () = tokio::time::sleep(LINGER) => {}
-                Ok(()) = holds.changed() => {}
                 Ok(()) = hurry.changed() => break,
             }
         }
         self.mark(&mut done).await;
     }
 
-    /// Gives a letter to the producer. One that it does not take is given back.
-    async fn send(&self, producer: &Producer, letter: Letter) -> Option<Delivery> {
+    /// Gives a letter to the producer. One that it does not take is given back; one that is not ours any more is let go.
+    async fn send(&self, producer: &Producer, posted: Posted) -> Option<Delivery> {
+        let Posted { letter, claimed } = posted;
+        let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let until = claimed.saturating_add(milliseconds(self.lease));
+        // Nothing is sent that others might take over while it is on its way.
+        if now().saturating_add(milliseconds(Self::patience(self.lease))) >= until && !self.keep(&letter).await {
+            return None;
+        }
         let since = Instant::now();
         match producer.send(&outgoing(&letter)).await {
             Ok(delivery) => Some(Box::pin(async move { (letter, since, delivery.await) })),
@@ -263,19 +269,30 @@ impl Outbox {
         Owner { name: self.owner.clone(), until: now().saturating_add(lease) }
     }
 
+    /// Claims a letter anew, unless somebody else has taken it over. If the store does not answer, others will.
+    async fn keep(&self, letter: &Letter) -> bool {
+        let (job, kind, owner) = (letter.job.clone(), letter.kind, self.claim());
+        let kept = self.store.write(MARK, move |session| messages::keep(session, &job, kind, &owner)).await;
+        kept.unwrap_or_else(|error| {
+            events::outbox_failed(&chain(&error));
+            false
+        })
+    }
+
     async fn forget(&self) -> Result<(), StoreError> {
         let before = now().saturating_sub(i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX));
         self.store.write(MARK, move |session| messages::forget(session, before, FORGOTTEN).map(drop)).await
     }
 
     /// Letters that nobody looks after and that are not in their topics.
-    async fn left_behind(&self) -> Result<Vec<Letter>, String> {
+    async fn left_behind(&self) -> Result<Vec<Posted>, String> {
         let text = |error: StoreError| chain(&error);
         let own = self.owner.clone();
         if !self.store.read(move |session| messages::any_open(session, &own, now())).await.map_err(text)? {
             return Ok(Vec::new());
         }
         let owner = self.claim();
+        let claimed = now();
         let taken = self
             .store
             .write(MARK, move |session| messages::take_over(session, &owner, TAKEN, now()))
@@ -301,8 +318,8 @@ impl Outbox {
         events::outbox_recovered(taken.len(), found.len());
         let mut published: Vec<Published> = found.values().cloned().collect();
         self.mark(&mut published).await;
-        let letters = taken.into_iter().map(|open| open.letter);
-        Ok(letters.filter(|letter| !found.contains_key(&(letter.job.clone(), letter.kind))).collect())
+        let letters = taken.into_iter().map(|open| Posted { letter: open.letter, claimed });
+        Ok(letters.filter(|one| !found.contains_key(&(one.letter.job.clone(), one.letter.kind))).collect())
     }
 
     /// Which of them are in their topics.

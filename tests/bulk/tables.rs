@@ -271,6 +271,12 @@ fn a_dry_run_reads_all_and_writes_nothing() {
     world.write("t.jsonl", lines(0, 100) + "nonsense\n");
     assert_eq!(run(&world, &["t.jsonl", "--dry-run"], &[]).counts(1), "PARTIALLY_FAILED 101 100 0 0 0 1");
     assert!(!world.path("state").exists());
+    // What it may not change it looks at.
+    run(&world, &["t.jsonl"], &[]).file(1);
+    world.write("u.jsonl", "{\"_key\":7,\"new\":1}\n{\"_key\":8}\n");
+    let args = ["u.jsonl", "--table", "t", "--schema", "freeze", "--dry-run"];
+    assert_eq!(run(&world, &args, &[]).counts(1), "PARTIALLY_FAILED 2 1 0 0 0 1");
+    assert_eq!(world.rows("SELECT count(*) FROM import_record"), ["1"]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl World {
                 rusqlite::types::ValueRef::Integer(number) => number.to_string(),
                 rusqlite::types::ValueRef::Real(number) => format!("Real({number:?})"),
                 rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-                other => format!("{other:?}"),
+                blob @ rusqlite::types::ValueRef::Blob(_) => format!("{blob:?}"),
             });
             Ok(cells.collect::<Vec<_>>().join("|"))
         });

@@ -8,7 +8,8 @@
 //! | calfkit (the default) | transactions | shows aborted records |
 //! | | restarts | keeps everything in memory |
 //! | | lag by end offsets | answers them too low (fetches tell the right ones, and those are used) |
-//! | noida | a member that is killed without a lasting name | never puts it out of the group |
+//! | noida | a kill | forgets what it has not yet written to its file |
+//! | | a member that is killed without a lasting name | never puts it out of the group |
 //! | | large backlogs | answers a fetch with all of it |
 
 use std::path::{Path, PathBuf};
@@ -135,13 +136,6 @@ impl Broker {
             let _ = old.wait();
         }
         true
-    }
-
-    /// Kills it.
-    pub(crate) fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 
     /// Asks it to end, and waits.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use crate::brokers;
-use crate::world::{DEADLINE, NODES, World, file, key};
+use crate::world::{NODES, World, file, key};
 
 fn rows(group: &str, count: usize) -> String {
     let mut text = "reference_id,group,type,name\n".to_owned();
@@ -71,21 +71,25 @@ fn a_file_that_is_not_there_or_not_allowed_is_a_dead_letter_and_one_with_bad_row
 fn small_messages_behind_a_file_wait_for_it_and_polling_goes_on() {
     let Some(broker) = brokers::noida() else { return };
     let Some(mut world) = World::new(&broker.address) else { return };
-    // Far less than the file takes.
-    world.set(
-        "KAFKA_PROPERTIES",
-        "session.timeout.ms=1000,heartbeat.interval.ms=200,max.poll.interval.ms=1000,topic.metadata.refresh.interval.ms=300",
-    );
-    world.set("IMPORT_BULK_ROWS", "50");
+    // Less than the file takes: its rows find their table locked.
+    world.set("KAFKA_PROPERTIES", "session.timeout.ms=6000,heartbeat.interval.ms=500,max.poll.interval.ms=6000");
+    world.set("IMPORT_BULK_SHORTEST_SECONDS", "30");
     world.topic(&world.users(), 1);
-    std::fs::write(world.path("long.csv"), rows("g", 20_000)).unwrap();
-    world.send(&world.users(), &[file("long.csv"), crate::world::references("after", &["z"])]);
-    let started = Instant::now();
+    std::fs::write(world.path("long.csv"), rows("g", 2000)).unwrap();
+    world.send(&world.users(), &[crate::world::references("before", &["y"])]);
     let consumer = world.consume();
+    world.until("SELECT count(*) FROM matching_groups WHERE name = 'before'", 1);
+    let lock = "BEGIN; LOCK TABLE nodes IN EXCLUSIVE MODE; SELECT pg_sleep(8); COMMIT";
+    std::thread::scope(|scope| {
+        let locking = scope.spawn(|| world.sql(lock));
+        world.until("SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND relation = 'nodes'::regclass", 1);
+        world.send(&world.users(), &[file("long.csv"), crate::world::references("after", &["z"])]);
+        locking.join().unwrap();
+    });
+    let ended = Instant::now();
     world.until("SELECT count(*) FROM matching_groups WHERE name = 'after'", 1);
-    assert!(started.elapsed() < DEADLINE);
-    assert_eq!(world.count(NODES), 20_001);
-    assert_eq!(world.ends(2).len(), 2);
+    assert_eq!(world.count(NODES), 2002, "{:?} after the lock", ended.elapsed());
+    assert_eq!(world.ends(3).len(), 3);
     assert!(!consumer.log().contains("poll interval"), "{}", consumer.log());
     assert_eq!(consumer.stop(), Some(0));
 }

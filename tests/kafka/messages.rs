@@ -57,7 +57,7 @@ fn every_kind_of_message_is_done_and_told_once() {
         let keys: Vec<_> = world.read(&world.statuses()).iter().map(key).collect();
         assert_eq!(keys.iter().filter(|key| key.as_deref() == Some("acme-g")).count(), 3, "{keys:?}");
         assert_eq!(world.count(NODES), 4);
-        assert_eq!(world.sql("SELECT title FROM series WHERE title = 'One'").len(), 1);
+        world.until("SELECT count(*) FROM series WHERE title = 'One'", 1);
 
         let dead = world.wait_for(&world.dead_letters(), 3);
         assert_eq!(dead.len(), 3);

@@ -22,7 +22,7 @@ fn a_broker_that_restarts_is_waited_for() {
     world.topic(&world.users(), 2);
     world.send(&world.users(), &numbered(0, 300));
     let consumer = world.consume();
-    world.until("SELECT count(*) FROM message_job", 300);
+    world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", 300);
     broker.stop();
     assert!(broker.launch());
     world.send(&world.users(), &numbered(300, 600));

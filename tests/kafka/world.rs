@@ -212,18 +212,26 @@ impl World {
         }
     }
 
-    /// Final statuses by job id; each job has one, or this fails.
+    /// Final statuses by job id, once there are so many; each job has one, or this fails.
     pub(crate) fn ends(&self, count: usize) -> BTreeMap<String, Value> {
-        let read = self.wait_for(&self.statuses(), count);
-        let mut ends = BTreeMap::new();
-        for message in read {
-            let status = value(&message);
-            if status["status"] != "PROCESSING" {
-                let id = status["jobId"].as_str().unwrap().to_owned();
-                assert!(ends.insert(id, status.clone()).is_none(), "told twice: {status}");
+        let started = Instant::now();
+        loop {
+            let mut ends: BTreeMap<String, Value> = BTreeMap::new();
+            for message in self.read(&self.statuses()) {
+                let status = value(&message);
+                if status["status"] != "PROCESSING" {
+                    let id = status["jobId"].as_str().unwrap().to_owned();
+                    if let Some(before) = ends.insert(id, status.clone()) {
+                        panic!("told twice: {before} {status}: {}", self.logs());
+                    }
+                }
             }
+            if ends.len() >= count {
+                return ends;
+            }
+            assert!(started.elapsed() < DEADLINE, "{} of {count} are told: {}", ends.len(), self.logs());
+            std::thread::sleep(Duration::from_millis(100));
         }
-        ends
     }
 
     pub(crate) fn sql(&self, statements: &str) -> Vec<Vec<String>> {

@@ -1,5 +1,5 @@
 //! JSON lines into a table of an embedded file, side by side with other ways to do the same on the same rows: a loop over
-//! one prepared statement that parses each line (the bound), `sqlite-utils insert`, DuckDB, and the shell's `.import` of
+//! one prepared statement that parses each line (the bound), `sqlite-utils insert`, `DuckDB`, and the shell's `.import` of
 //! the rows as CSV. Tools come from `.ci/bench-tools.sh`; one that is missing is left out, with the reason.
 
 use std::fmt::Write as _;
@@ -205,8 +205,8 @@ fn fresh(place: &Path) -> anyhow::Result<()> {
 
 fn check(place: &Path, rows: u64) -> anyhow::Result<()> {
     let connection = rusqlite::Connection::open(place)?;
-    let found: u64 = connection.query_row("SELECT count(*) FROM items", [], |row| row.get(0))?;
-    ensure!(found == rows, "{found} rows instead of {rows}");
+    let found: i64 = connection.query_row("SELECT count(*) FROM items", [], |row| row.get(0))?;
+    ensure!(u64::try_from(found)? == rows, "{found} rows instead of {rows}");
     Ok(())
 }
 

@@ -37,7 +37,8 @@ impl Input {
         tag: Option<&str>,
     ) -> Result<Self, BulkError> {
         let url = match source {
-            Source::Stdin => return Ok(stdin()),
+            // It has to be the same again; nobody can tell.
+            Source::Stdin => return Ok(Self { skip: from.offset, ..stdin() }),
             Source::Object(url) => url.clone(),
         };
         let mut object = sources.open(&url, 0, tag).await?;

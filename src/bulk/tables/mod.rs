@@ -15,7 +15,7 @@ mod scan;
 mod unit;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -128,7 +128,8 @@ pub async fn import(
     if file.status.is_final() {
         return ended(imports, file).await;
     }
-    let run = Run { imports, sources, file: Some(file), options, parsers, meter };
+    let tag = Mutex::new(file.tag.clone());
+    let run = Run { imports, sources, file: Some(file), options, parsers, meter, tag, known: None };
     let (mut tries, mut wait, begun) = (1, BACKOFF, tokio::time::Instant::now());
     let outcome = loop {
         let outcome = run.whole(&stop).await;
@@ -165,16 +166,18 @@ pub async fn import(
     }
 }
 
-/// Reads and checks a file as an import would, and writes nothing: whatever would go in counts as new.
+/// Reads and checks a file as an import would, and writes nothing: whatever would go in counts as new. `known`: the table,
+/// if there is one.
 pub async fn check(
     imports: &Imports,
+    known: Option<Definition>,
     sources: &Sources,
     options: &Options,
     parsers: &Parsers,
     meter: &Arc<Meter>,
     stop: watch::Receiver<bool>,
 ) -> Result<Summary, BulkError> {
-    let run = Run { imports, sources, file: None, options, parsers, meter };
+    let run = Run { imports, sources, file: None, options, parsers, meter, tag: Mutex::default(), known };
     let ended = run.whole(&stop).await?;
     let at = |number: &AtomicU64| number.load(Ordering::Relaxed);
     let (duplicates, failed) = (at(&meter.duplicates), at(&meter.failed));
@@ -208,6 +211,10 @@ struct Run<'a> {
     options: &'a Options,
     parsers: &'a Parsers,
     meter: &'a Arc<Meter>,
+    /// The version of the object that its transactions are of.
+    tag: Mutex<Option<String>>,
+    /// The table, in a dry run.
+    known: Option<Definition>,
 }
 
 impl Run<'_> {
@@ -218,13 +225,15 @@ impl Run<'_> {
             Some(file) => unit::standing(self.imports.store(), file.batch).await?,
             None => (0, Position::START),
         };
-        let tag = self.file.and_then(|file| file.tag.as_deref());
-        let input = Input::open(self.sources, &self.options.source, position, tag).await?;
+        // Of which nothing is in, any version will do.
+        let tag = self.tag.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| pieces > 0);
+        let input = Input::open(self.sources, &self.options.source, position, tag.as_deref()).await?;
         if let Some(file) = self.file
             && !self.imports.begin_file(file, input.tag.clone(), input.length).await?
         {
             return Ok(Ended::Lost);
         }
+        self.tag.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&input.tag);
         self.meter.length.store(input.length.unwrap_or(0), Ordering::Relaxed);
         let rules = Arc::new(OnceLock::new());
         let frozen = self.options.frozen;
@@ -288,7 +297,10 @@ impl Run<'_> {
     /// What is known of the table; it must fit what was asked for.
     async fn known(&self) -> Result<Option<Definition>, BulkError> {
         let name = self.options.table.clone();
-        let known = self.imports.store().read(move |session| imported::find(session, &name)).await?;
+        let known = match self.file {
+            Some(_) => self.imports.store().read(move |session| imported::find(session, &name)).await?,
+            None => self.known.clone(),
+        };
         let table = || self.options.table.clone();
         let asked = self.options.key.clone().map(imported::Key::Field);
         match &known {

@@ -102,6 +102,8 @@ pub(super) fn parse(chunk: &Chunk, rules: &Arc<Rules>) -> Rows {
         about: Vec::new(),
         by_name: HashMap::new(),
         previous: Vec::new(),
+        current: Vec::new(),
+        attempts: 0,
         keys: HashMap::new(),
         dead: Vec::new(),
     };
@@ -155,6 +157,10 @@ struct Parser<'r> {
     by_name: HashMap<String, u16>,
     /// Fields of the row before: the next one mostly has the same in the same order.
     previous: Vec<u16>,
+    /// Those of the row at hand.
+    current: Vec<u16>,
+    /// Lines looked at.
+    attempts: u32,
     /// Which row has a key.
     keys: HashMap<KeyValue, u32>,
     /// Rows whose key came again.
@@ -187,19 +193,16 @@ impl Parser<'_> {
 
     fn row(&mut self, text: &str, start: usize, at: Position) -> Result<(), Refused> {
         let (number, first) = (index(self.rows.rows.len()), self.rows.cells.len());
-        // Not zero: a field that nobody has had yet has the stamp of no row.
-        let stamp = number + 1;
+        // Lines that were refused count, too: their stamps are nobody's.
+        self.attempts += 1;
+        let stamp = self.attempts;
         let mut members = Members::of(text);
         let mut nth = 0;
-        // Stamps of a row that was refused must not be taken for those of the next, which has the same number.
-        for about in &mut self.about {
-            if about.stamp.0 == stamp {
-                about.stamp = (0, 0);
-            }
-        }
+        self.current.clear();
         while let Some((name, value)) = members.next()? {
             let field = self.field(&name, nth)?;
             nth += 1;
+            self.current.push(field);
             let datum = self.datum(text, start, value)?;
             if let (Some(datum), Some((seen, is_key))) = (datum, self.about[usize::from(field)].frozen) {
                 let with = seen.and(kinds(datum));
@@ -235,11 +238,10 @@ impl Parser<'_> {
         if let Some(earlier) = self.keys.insert(key, number) {
             self.dead.push(earlier);
         }
-        self.previous.clear();
+        std::mem::swap(&mut self.previous, &mut self.current);
         for cell in self.rows.cells[first..].iter().filter(|cell| cell.field != NOWHERE) {
             let field = &mut self.rows.fields[usize::from(cell.field)];
             field.seen = field.seen.and(kinds(cell.datum));
-            self.previous.push(cell.field);
         }
         let cells = (index(first), index(self.rows.cells.len()));
         self.rows.rows.push(RowAt { line: at.line, cells, hash });

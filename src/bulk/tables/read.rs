@@ -119,11 +119,13 @@ impl Reader {
     async fn parse(&self, chunk: Chunk, send: &mpsc::Sender<Item>) -> bool {
         let Some(share) = self.budget.share(&chunk).await else { return false };
         let Ok(thread) = Arc::clone(&self.threads).acquire_owned().await else { return false };
-        let rules = match (self.rules.get(), parse::key_of(&chunk)) {
-            (Some(rules), _) => Arc::clone(rules),
-            (None, Some(key)) => Arc::clone(self.rules.get_or_init(|| Arc::new(Rules::new(key, None, false)))),
-            // Nothing but lines that are rejected anyway.
-            (None, None) => Arc::new(Rules::new(Key::Line, None, false)),
+        let rules = match self.rules.get() {
+            Some(rules) => Arc::clone(rules),
+            None => match parse::key_of(&chunk) {
+                Some(key) => Arc::clone(self.rules.get_or_init(|| Arc::new(Rules::new(key, None, false)))),
+                // Nothing but lines that are rejected anyway.
+                None => Arc::new(Rules::new(Key::Line, None, false)),
+            },
         };
         let (reply, rows) = oneshot::channel();
         tokio::task::spawn_blocking(move || {

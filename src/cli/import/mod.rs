@@ -31,6 +31,8 @@ pub use args::ImportArgs;
 /// What every kind needs.
 struct Context<'a> {
     args: &'a ImportArgs,
+    /// The store that is meant; in a dry run nothing of it is changed.
+    location: &'a Location,
     settings: &'a Settings,
     imports: &'a Imports,
     sources: &'a Sources,
@@ -136,7 +138,7 @@ async fn import(
         ..Limits::default()
     };
     let imports = Imports::new(Arc::new(store), limits, Some(sources.clone()));
-    let context = Context { args, settings, imports: &imports, sources: &sources, redactor, stop };
+    let context = Context { args, location, settings, imports: &imports, sources: &sources, redactor, stop };
     let Sorted { nodes, tables, catalogue } = sorted;
     match tables::refused(&context, &tables).await {
         Ok(None) => {}

@@ -20,9 +20,9 @@ use crate::cli::exit::Exit;
 use crate::cli::messages;
 use crate::error::{Fault as _, chain};
 use crate::model::{ImportFormat, ImportStatus};
-use crate::store::StoreError;
 use crate::store::imported;
 use crate::store::sql::Engine;
+use crate::store::{Store, StoreError};
 
 /// Rows of a transaction with `--atomic batch`, if nobody says otherwise.
 const BATCH: u32 = 50_000;
@@ -164,7 +164,10 @@ impl Each<'_> {
         let importing = async {
             match known {
                 Some(known) => tables::import(imports, sources, known, &options, &self.parsers, meter, stop).await,
-                None => tables::check(imports, sources, &options, &self.parsers, meter, stop).await,
+                None => {
+                    let table = self.known(&file.table).await?;
+                    tables::check(imports, table, sources, &options, &self.parsers, meter, stop).await
+                }
             }
         };
         tokio::pin!(importing);
@@ -180,6 +183,14 @@ impl Each<'_> {
         };
         bar.finish();
         done
+    }
+
+    /// What a dry run may know of a table: it looks without changing a byte.
+    async fn known(&self, table: &str) -> Result<Option<imported::Definition>, StoreError> {
+        let Some(store) = Store::open_read_only(self.context.location).await? else { return Ok(None) };
+        let table = table.to_owned();
+        // A store of an older version has no such tables.
+        Ok(store.read(move |session| imported::find(session, &table)).await.unwrap_or_default())
     }
 
     fn bulk_file(&self, index: usize) -> Option<&BulkFile> {

@@ -141,6 +141,16 @@ pub fn release(session: &Session<'_>, job: &str, kind: LetterKind, from: i64) ->
     Ok(())
 }
 
+/// Keeps a letter for longer; `false`: it is not ours any more, or not to be published any more.
+pub fn keep(session: &Session<'_>, job: &str, kind: LetterKind, owner: &Owner) -> Result<bool, SqlError> {
+    let changed = session.execute(
+        "UPDATE message_outbox SET owned_until = ?4 \
+         WHERE job_id = ?1 AND kind = ?2 AND owner = ?3 AND published_at IS NULL",
+        values![job, kind.as_str(), &owner.name, owner.until],
+    )?;
+    Ok(changed > 0)
+}
+
 /// Is there a letter that nobody looks after? `own`: whose letters are in good hands whatever the clock says.
 pub fn any_open(session: &Session<'_>, own: &str, now: i64) -> Result<bool, SqlError> {
     session.exists(
