@@ -56,7 +56,6 @@ pub fn messages(topic: &str, partition: i32, offset: i64, count: usize) -> Span 
         "messages",
         otel.name = format!("process {topic}"),
         otel.kind = "consumer",
-        messaging.system = "kafka",
         topic,
         partition,
         offset,
