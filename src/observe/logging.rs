@@ -11,6 +11,7 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use super::json::FlatJson;
 use super::redact::RedactingWriter;
+use super::text::TextFields;
 use super::{Redactor, traces};
 
 /// How to log.
@@ -40,7 +41,7 @@ pub fn init(options: LogOptions) {
     let log = if options.json {
         log.json().event_format(FlatJson).with_filter(filter).boxed()
     } else {
-        log.with_target(false).with_filter(filter).boxed()
+        log.with_target(false).fmt_fields(TextFields).with_filter(filter).boxed()
     };
     let _already_installed = registry().with(log).with(traces).try_init();
 }

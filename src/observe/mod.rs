@@ -8,6 +8,7 @@ pub mod logging;
 pub mod metrics;
 pub mod redact;
 pub mod spans;
+mod text;
 pub mod traces;
 
 pub use redact::Redactor;
