@@ -245,7 +245,7 @@ impl DeadLetters {
                 Order::OldestFirst => (kept.into_values().collect(), count),
             })
         });
-        Ok(read.await.map_err(|error| BrokerError::pattern(&error))??)
+        Ok(read.await.map_err(|error| BrokerError::own(error.to_string()))??)
     }
 
     /// One of them.

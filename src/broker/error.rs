@@ -19,9 +19,9 @@ impl BrokerError {
         Self { text: text.into(), code: None }
     }
 
-    /// A regular expression that cannot be used.
-    pub fn pattern(error: &dyn std::fmt::Display) -> Self {
-        Self::new(format!("a pattern of topics cannot be used: {error}"))
+    /// Something that no broker is to blame for.
+    pub fn own(text: impl Into<String>) -> Self {
+        Self::new(text)
     }
 
     /// Waiting does not help: a person has to change something.

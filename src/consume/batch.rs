@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::desk::{Desk, Ended, Gone, Stop};
 use super::letters::Lists;
 use super::patience::Verdict;
@@ -122,9 +124,10 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
     let jobs: Vec<NewJob> =
         planned.iter().zip(&refusals).map(|(one, refusal)| new_job(one, refusal.as_ref())).collect();
     let claims = messages::claim(session, &jobs, terms.window, terms.now)?;
-    let mut imports = references(session, planned, &claims, &refusals, terms)?;
+    let mut imports = references(session, planned, &jobs, &claims, &refusals, terms)?;
     let (mut ended, mut letters) = (Vec::with_capacity(planned.len()), Vec::new());
     for (((one, claim), refusal), job) in planned.iter().zip(claims).zip(refusals).zip(jobs) {
+        let import = imports.remove(&job.id);
         let id = match claim {
             Claim::Done(id) => {
                 ended.push(Ended::duplicate(one, id));
@@ -136,37 +139,41 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
         let (end, refusal) = match &one.task {
             Task::Record(record) if refusal.is_none() => {
                 let (end, refusal) = catalogue(session, record, terms.now)?;
-                messages::finish(session, &id, &end, terms.now)?;
+                if !messages::finish(session, &id, &end, terms.now)? {
+                    // The same message came twice in one go.
+                    ended.push(Ended::duplicate(one, id));
+                    continue;
+                }
                 (end, refusal)
             }
             _ => (job.end, refusal),
         };
-        let import = imports.remove(&one.job);
         let mut written = vec![terms.post.status(one, &id, &end, lists(one, &end, import))];
         if let Some(refusal) = &refusal {
             written.push(terms.post.dead(&one.message, &id, refusal, 1, terms.now));
         }
         letters.extend(written.iter().cloned());
-        ended.push(Ended::new(one, id, end, refusal, written, terms.now));
+        ended.push(Ended::new(one, id, end, refusal, written, terms.owner.clone()));
     }
     messages::put(session, &letters, &terms.owner, terms.now)?;
     Ok(ended)
 }
 
-/// Makes the nodes of messages that are ours; the import of each, by the message's own job id.
+/// Makes the nodes of messages that are ours; the import of each, by the job's id.
 fn references(
     session: &Session<'_>,
     planned: &[Arc<Planned>],
+    begun: &[NewJob],
     claims: &[Claim],
     refusals: &[Option<Refusal>],
     terms: &Terms,
 ) -> Result<HashMap<String, String>, SqlError> {
     let (mut jobs, mut requests) = (Vec::new(), Vec::new());
-    for ((one, claim), refusal) in planned.iter().zip(claims).zip(refusals) {
+    for (((one, job), claim), refusal) in planned.iter().zip(begun).zip(claims).zip(refusals) {
         if let (Task::References { domain, group, ids }, Claim::New, None) = (&one.task, claim, refusal) {
-            jobs.push(one.job.clone());
+            jobs.push(job.id.clone());
             requests.push(References {
-                request: asked(one, &one.job, None),
+                request: asked(one, &job.id, None),
                 domain: domain.clone(),
                 group: group.clone(),
                 ids: ids.clone(),
@@ -240,7 +247,8 @@ pub(super) fn new_job(planned: &Planned, refusal: Option<&Refusal>) -> NewJob {
     let (domain, group) = planned.names();
     let position = &planned.message.position;
     NewJob {
-        id: planned.job.clone(),
+        // Of this try alone: had an earlier one been committed without an answer, its job would be another one's.
+        id: Uuid::now_v7().to_string(),
         mark: planned.mark.clone(),
         topic: position.partition.topic.clone(),
         partition: position.partition.number,
@@ -316,7 +324,7 @@ pub(super) fn bury(
         terms.post.dead(&planned.message, &id, refusal, attempts, terms.now),
     ];
     messages::put(session, &letters, &terms.owner, terms.now)?;
-    Ok(Ended::new(planned, id, job.end, Some(refusal.clone()), letters, terms.now))
+    Ok(Ended::new(planned, id, job.end, Some(refusal.clone()), letters, terms.owner.clone()))
 }
 
 /// May it go into a transaction with others?

@@ -58,8 +58,8 @@ pub(super) struct Ended {
     end: Option<JobEnd>,
     refusal: Option<Refusal>,
     letters: Vec<Letter>,
-    /// Before its letters were claimed.
-    claimed: i64,
+    /// The claim on its letters.
+    owner: Owner,
 }
 
 impl Ended {
@@ -69,9 +69,9 @@ impl Ended {
         end: JobEnd,
         refusal: Option<Refusal>,
         letters: Vec<Letter>,
-        claimed: i64,
+        owner: Owner,
     ) -> Self {
-        Self { end: Some(end), refusal, letters, claimed, ..Self::duplicate(planned, job) }
+        Self { end: Some(end), refusal, letters, owner, ..Self::duplicate(planned, job) }
     }
 
     pub(super) fn duplicate(planned: &Planned, job: String) -> Self {
@@ -86,7 +86,7 @@ impl Ended {
             end: None,
             refusal: None,
             letters: Vec::new(),
-            claimed: 0,
+            owner: Owner { name: String::new(), until: 0 },
         }
     }
 
@@ -221,13 +221,13 @@ impl Desk {
             events::job_ended(one.kind, end.status.as_str(), end.processed, since);
             for letter in one.letters {
                 // Nobody publishes any more: another process will, it is in the store.
-                let _ = self.letters.send(Posted { letter, claimed: one.claimed }).await;
+                let _ = self.letters.send(Posted { letter, owner: one.owner.clone() }).await;
             }
         }
     }
 
     pub(super) fn retried(&self, planned: &Planned, tries: u32, reason: &str) {
-        let about = Ended::duplicate(planned, planned.job.clone());
+        let about = Ended::duplicate(planned, String::new());
         events::retried(about.about(), tries, patience::wait(self.settings.backoff, tries - 1), reason);
     }
 }

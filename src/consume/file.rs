@@ -226,16 +226,16 @@ async fn end(
     let letter = desk.post.status(planned, &job, &end, lists);
     let ours = desk.write(POINTS, stop, || {
         let (id, end, letter, terms) = (job.clone(), end.clone(), letter.clone(), desk.terms());
-        move |session: &Session<'_>| -> Result<Option<(messages::Letter, i64)>, SqlError> {
+        move |session: &Session<'_>| -> Result<Option<(messages::Letter, messages::Owner)>, SqlError> {
             if !messages::finish(session, &id, &end, terms.now)? {
                 return Ok(None);
             }
             messages::put(session, std::slice::from_ref(&letter), &terms.owner, terms.now)?;
-            Ok(Some((letter, terms.now)))
+            Ok(Some((letter, terms.owner)))
         }
     });
     match ours.await.map_err(gone)? {
-        Some((letter, claimed)) => Ok(Ended::new(planned, job, end, None, vec![letter], claimed)),
+        Some((letter, owner)) => Ok(Ended::new(planned, job, end, None, vec![letter], owner)),
         None => Err(Trouble::Duplicate(job)),
     }
 }

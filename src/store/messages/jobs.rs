@@ -97,16 +97,8 @@ pub fn claim(session: &Session<'_>, jobs: &[NewJob], window: i64, now: i64) -> R
             values![&job.mark],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        claims.push(if id == job.id && fresh > 0 {
+        claims.push(if id == job.id {
             Claim::New
-        } else if id == job.id && status != "PROCESSING" {
-            // Nothing was written just now, so this very job was committed before, and the answer was lost: it is done.
-            // Whoever did it never learned that there is something to tell, so nobody is telling it: somebody shall.
-            session.execute(
-                "UPDATE message_outbox SET owner = '', owned_until = ?2 WHERE job_id = ?1 AND published_at IS NULL",
-                values![&id, 0_i64],
-            )?;
-            Claim::Done(id)
         } else if status == "PROCESSING" {
             Claim::Begun(id)
         } else if job.sent_at > sent_at.saturating_add(window) {

@@ -10,7 +10,6 @@ mod settled;
 
 pub use jobs::{Claim, JobEnd, JobKind, NewJob, claim, finish, forget, group_exists};
 pub use outbox::{
-    Letter, LetterKind, Open, Owner, Published, any_open, keep, known_positions, mark, put, refuse, release, renew,
-    take_over,
+    Letter, LetterKind, Open, Owner, Published, any_open, keep, known_positions, mark, put, refuse, take_over,
 };
 pub use settled::{Settled, settle, settled};

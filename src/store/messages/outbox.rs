@@ -122,25 +122,6 @@ pub fn refuse(session: &Session<'_>, job: &str, kind: LetterKind, reason: &str, 
     Ok(())
 }
 
-/// Keeps what is ours for longer.
-pub fn renew(session: &Session<'_>, owner: &Owner) -> Result<u64, SqlError> {
-    session.execute(
-        "UPDATE message_outbox SET owned_until = ?2 WHERE owner = ?1 AND published_at IS NULL AND owned_until < ?2",
-        values![&owner.name, owner.until],
-    )
-}
-
-/// Gives a letter back, to be looked after by anybody from a time on: whether it was published is not known, and what is
-/// still on its way needs time to arrive.
-pub fn release(session: &Session<'_>, job: &str, kind: LetterKind, from: i64) -> Result<(), SqlError> {
-    session.execute(
-        "UPDATE message_outbox SET owner = '', owned_until = ?3 \
-         WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
-        values![job, kind.as_str(), from],
-    )?;
-    Ok(())
-}
-
 /// Keeps a letter for longer; `false`: it is not ours any more, or not to be published any more.
 pub fn keep(session: &Session<'_>, job: &str, kind: LetterKind, owner: &Owner) -> Result<bool, SqlError> {
     let changed = session.execute(
@@ -151,12 +132,9 @@ pub fn keep(session: &Session<'_>, job: &str, kind: LetterKind, owner: &Owner) -
     Ok(changed > 0)
 }
 
-/// Is there a letter that nobody looks after? `own`: whose letters are in good hands whatever the clock says.
-pub fn any_open(session: &Session<'_>, own: &str, now: i64) -> Result<bool, SqlError> {
-    session.exists(
-        "SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 AND owner <> ?2 LIMIT 1",
-        values![now, own],
-    )
+/// Is there a letter that nobody looks after?
+pub fn any_open(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
+    session.exists("SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 LIMIT 1", values![now])
 }
 
 /// Takes letters that nobody looks after, the oldest first. They may be in their topics already.
@@ -165,7 +143,7 @@ pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> R
     let mut taken = session.query(
         &format!(
             "UPDATE message_outbox SET owner = ?1, owned_until = ?2 WHERE (job_id, kind) IN \
-             (SELECT job_id, kind FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 AND owner <> ?1 \
+             (SELECT job_id, kind FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 \
               ORDER BY job_id, kind LIMIT ?4 {alone}) \
              RETURNING CAST(job_id AS TEXT), kind, topic, message_key, value, headers, sent_at, created_at"
         ),
