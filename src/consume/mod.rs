@@ -29,19 +29,20 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::backend::imports::Imports;
 use crate::broker::{BrokerError, Consumer, Control, Partition, Polled, Producer, Reader, Subscription};
 use crate::config::KafkaSettings;
-use crate::observe::kafka as events;
+use crate::observe::{kafka as events, spans, traces};
 use crate::store::Store;
 use crate::store::objects::Sources;
 use desk::{Desk, now};
 use lanes::{Lanes, Piece};
 use letters::Post;
 use outbox::Outbox;
-use request::{Speaks, plan};
+use request::{Planned, Speaks, plan};
 
 pub use letters::{JOB_ID, context};
 pub use request::{REPLAY_OF, REPLAYS};
@@ -253,9 +254,24 @@ struct Worked {
 
 async fn work(desk: Arc<Desk>, piece: Piece) -> Worked {
     let Piece { partition, epoch, messages, stop } = piece;
-    let done = match messages.first() {
-        Some(first) if !batch::is_small(first) => usize::from(file::work(&desk, first, &stop).await),
-        _ => batch::work(&desk, messages, &stop).await,
+    let span = span(&partition, &messages);
+    let working = async {
+        match messages.first() {
+            Some(first) if !batch::is_small(first) => usize::from(file::work(&desk, first, &stop).await),
+            _ => batch::work(&desk, messages, &stop).await,
+        }
     };
+    let done = working.instrument(span).await;
     Worked { partition, epoch, done }
+}
+
+/// The span of a piece of work. One message goes on with the trace of whoever sent it; many have a trace of their own.
+fn span(partition: &Partition, messages: &[Arc<Planned>]) -> Span {
+    let offset = messages.first().map_or(-1, |first| first.message.position.offset);
+    let span = spans::messages(&partition.topic, partition.number, offset, messages.len());
+    if let [only] = messages {
+        let header = |name| only.message.header(name).map(str::as_bytes);
+        traces::continues(&span, header("traceparent"), header("tracestate"));
+    }
+    span
 }

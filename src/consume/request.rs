@@ -11,6 +11,7 @@ use crate::backend::imports::depth;
 use crate::broker::Message;
 use crate::model::LONGEST_NODE_KEY;
 use crate::model::messages::{LONGEST_NAME, NodeExchange, NodeRequest};
+use crate::model::schemas::read_node_exchange;
 use crate::store::messages::JobKind;
 
 pub use crate::backend::dead_letters::{REPLAY_OF, REPLAYS};
@@ -139,33 +140,24 @@ pub(super) fn plan(message: Message, speaks: Speaks, now: i64) -> Planned {
 }
 
 fn nodes(value: &[u8]) -> Task {
-    let mut json = serde_json::Deserializer::from_slice(value);
-    let exchange: NodeExchange = match serde_path_to_error::deserialize(&mut json) {
+    let exchange = match read_node_exchange(value) {
         Ok(exchange) => exchange,
         Err(error) => {
-            let path = error.path().to_string();
-            let inner = error.into_inner();
-            return if inner.is_data() {
-                refused("schema", &format!("`{path}`: {inner}"))
-            } else {
-                refused("malformed", &format!("it is not JSON: {inner}"))
-            };
+            // Whose it was is told as far as it can be read all the same.
+            let said: NodeExchange = serde_json::from_slice(value).unwrap_or_default();
+            let whose = |name: Option<String>| name.as_deref().map(harmless);
+            return Task::Nothing(Refusal {
+                domain: whose(said.domain_id),
+                group: whose(said.group_id),
+                ..refusal(if error.field == "message" { "malformed" } else { "schema" }, &error.to_string())
+            });
         }
     };
-    if let Err(error) = json.end() {
-        return refused("malformed", &format!("something follows its JSON: {error}"));
-    }
-    let (domain, group) = (exchange.domain_id.clone(), exchange.group_id.clone());
     match exchange.request() {
         Ok(NodeRequest::File { domain, group, path }) => Task::File { domain, group, path },
         Ok(NodeRequest::References { domain, group, ids }) => Task::References { domain, group, ids },
-        Err(problem) => Task::Nothing(Refusal {
-            stage: Stage::Read,
-            code: "schema".to_owned(),
-            message: problem,
-            domain: domain.as_deref().map(harmless),
-            group: group.as_deref().map(harmless),
-        }),
+        // The check lets nothing through that is no request.
+        Err(problem) => refused("schema", &problem),
     }
 }
 
@@ -181,13 +173,17 @@ pub(super) fn harmless(text: &str) -> String {
 }
 
 fn refused(code: &str, message: &str) -> Task {
-    Task::Nothing(Refusal {
+    Task::Nothing(refusal(code, message))
+}
+
+fn refusal(code: &str, message: &str) -> Refusal {
+    Refusal {
         stage: Stage::Read,
         code: code.to_owned(),
         message: message.chars().filter(|c| *c != '\0').take(2000).collect(),
         domain: None,
         group: None,
-    })
+    }
 }
 
 fn mark(message: &Message) -> String {
@@ -258,10 +254,15 @@ pub(super) mod tests {
             Task::Nothing(refusal) => format!("{}: {}", refusal.code, refusal.message),
             other => format!("{other:?}"),
         };
-        assert!(code("{").starts_with("malformed: it is not JSON"), "{}", code("{"));
-        assert!(code("{} x").starts_with("malformed: something follows"), "{}", code("{} x"));
-        assert!(code(r#"{"referenceIds":[1]}"#).starts_with("schema: `referenceIds[0]`: invalid type"));
-        assert_eq!(code(r#"{"domainId":"d"}"#), "schema: no file and no `referenceIds`");
+        assert_eq!(code("{"), "malformed: `message` is not JSON (line 1, column 1)");
+        assert_eq!(
+            code(r#"{"domainId":"d","groupId":"g","referenceIds":["a"]} x"#),
+            "malformed: `message` is followed by more"
+        );
+        assert_eq!(code(r#"["d","g",null,null,null,["a"]]"#), "malformed: `message` is not an object");
+        assert_eq!(code(r#"{"referenceIds":[1]}"#), "schema: `referenceIds[0]` is not a string");
+        let nothing = "schema: `referenceIds` are missing or empty, and there is no `filePath`";
+        assert_eq!(code(r#"{"domainId":"d"}"#), nothing);
         assert_eq!(code(&"[".repeat(100)), "too_deep: it is nested too deeply");
     }
 }

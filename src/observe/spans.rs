@@ -50,6 +50,19 @@ pub fn record(import: &str, batch: i64, result: i64) -> Span {
     debug_span!("import record", import, batch, result)
 }
 
+/// Messages of one partition, from this offset on, are worked on together.
+pub fn messages(topic: &str, partition: i32, offset: i64, count: usize) -> Span {
+    info_span!(
+        "messages",
+        otel.name = format!("process {topic}"),
+        otel.kind = "consumer",
+        topic,
+        partition,
+        offset,
+        count,
+    )
+}
+
 /// A title of the crawl on its way from raw to loaded.
 pub fn title(series: u64) -> Span {
     debug_span!("load title", series)
