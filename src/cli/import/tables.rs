@@ -162,12 +162,11 @@ impl Each<'_> {
         let bar = Bar::new(file.source.name());
         let (imports, sources, stop) = (context.imports, context.sources, context.stop.clone());
         let importing = async {
-            match known {
-                Some(known) => tables::import(imports, sources, known, &options, &self.parsers, meter, stop).await,
-                None => {
-                    let table = self.known(&file.table).await?;
-                    tables::check(imports, table, sources, &options, &self.parsers, meter, stop).await
-                }
+            if let Some(known) = known {
+                tables::import(imports, sources, known, &options, &self.parsers, meter, stop).await
+            } else {
+                let table = self.known(&file.table).await?;
+                tables::check(imports, table, sources, &options, &self.parsers, meter, stop).await
             }
         };
         tokio::pin!(importing);
