@@ -176,7 +176,7 @@ proptest! {
         let (group_id, domain_id) = names.unzip();
         let (success_list, failed_list) = lists;
         let message = NodesTransferJobExchange {
-            job_id: "j".to_owned(), group_id, domain_id, status, processed, total, success_list, failed_list, truncated,
+            job_id: "j".to_owned(), import_id: None, group_id, domain_id, status, processed, total, success_list, failed_list, truncated,
             more, reason,
         };
         let message = serde_json::to_value(message).unwrap();
