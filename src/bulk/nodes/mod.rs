@@ -288,7 +288,10 @@ impl Run<'_> {
             && self.told.elapsed() >= TELL
         {
             self.told = Instant::now();
-            self.imports.tell_bulk_progress(file.import).await?;
+            // Nobody has to hear it: a store that is away for a moment costs no import.
+            if let Err(error) = self.imports.tell_bulk_progress(file.import).await {
+                events::import_work_failed(&error.to_string());
+            }
         }
         Ok(())
     }
