@@ -18,6 +18,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
+use super::lists::{list_of, list_of_partitions, partitions};
 use super::message::{Message, Partition};
 use super::{BrokerError, config, context};
 use crate::config::KafkaConnection;
@@ -289,28 +290,6 @@ impl ConsumerContext for Member {
             }
         }
     }
-}
-
-fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
-    let elements = list.elements();
-    elements.iter().map(|one| Partition { topic: one.topic().to_owned(), number: one.partition() }).collect()
-}
-
-fn list_of(positions: &HashMap<Partition, i64>) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (partition, next) in positions {
-        // An offset is never negative here, which is all that is refused.
-        let _ = list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(*next));
-    }
-    list
-}
-
-fn list_of_partitions<'p>(partitions: impl IntoIterator<Item = &'p Partition>) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition(&partition.topic, partition.number);
-    }
-    list
 }
 
 struct Thread {

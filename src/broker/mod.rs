@@ -9,6 +9,7 @@ mod config;
 mod consumer;
 mod context;
 mod error;
+mod lists;
 mod message;
 mod producer;
 mod reading;
