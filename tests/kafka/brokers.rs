@@ -34,7 +34,7 @@ pub(crate) struct Broker {
     data: PathBuf,
     port: u16,
     child: Option<Child>,
-    _guard: Option<Child>,
+    guard: Option<Child>,
 }
 
 fn programs() -> Option<(PathBuf, PathBuf)> {
@@ -71,7 +71,7 @@ pub(crate) fn each() -> Vec<&'static Broker> {
 fn given() -> Option<Broker> {
     let address = std::env::var("KAFKA_BROKERS").ok().filter(|address| !address.is_empty())?;
     let (program, data) = (PathBuf::new(), PathBuf::new());
-    Some(Broker { address, kind: Kind::Given, program, data, port: 0, child: None, _guard: None })
+    Some(Broker { address, kind: Kind::Given, program, data, port: 0, child: None, guard: None })
 }
 
 impl Broker {
@@ -85,7 +85,7 @@ impl Broker {
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let address = format!("127.0.0.1:{port}");
             let mut broker =
-                Self { address, kind, program: program.clone(), data: data.clone(), port, child: None, _guard: None };
+                Self { address, kind, program: program.clone(), data: data.clone(), port, child: None, guard: None };
             if broker.launch() {
                 return Some(broker);
             }
@@ -121,6 +121,11 @@ impl Broker {
         guard.args(["-c", clean_up, "sh", &child.id().to_string()]).arg(&self.data);
         std::os::unix::process::CommandExt::process_group(&mut guard, 0);
         let guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        if let Some(mut old) = self.guard.replace(guard) {
+            // It would delete the data.
+            let _ = old.kill();
+            let _ = old.wait();
+        }
         let deadline = Instant::now() + Duration::from_secs(20);
         while std::net::TcpStream::connect(&self.address).is_err() {
             if child.try_wait().unwrap().is_some() {
@@ -130,11 +135,6 @@ impl Broker {
             std::thread::sleep(Duration::from_millis(20));
         }
         self.child = Some(child);
-        if let Some(mut old) = self._guard.replace(guard) {
-            // It would delete the data.
-            let _ = old.kill();
-            let _ = old.wait();
-        }
         true
     }
 

@@ -1,5 +1,7 @@
 //! What is seen of a consumer: its log says of every message which one it is about.
 
+use std::fmt::Write as _;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use serde_json::Value;
@@ -65,6 +67,11 @@ fn a_message_goes_on_with_the_trace_of_its_sender() {
         .flat_map(|of_scope| of_scope.spans)
         .collect();
     let found = spans.iter().find(|span| span.name == format!("process {}", world.users())).expect("its span");
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
+    };
     assert_eq!((hex(&found.trace_id), hex(&found.parent_span_id)), (trace.into(), "b7ad6b7169203331".into()));
 }

@@ -13,6 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -142,7 +143,9 @@ impl World {
         let topics = [NewTopic::new(name, partitions, TopicReplication::Fixed(1))];
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
         let made = futures::executor::block_on(client.create_topics(&topics, &options)).unwrap();
-        made.into_iter().for_each(|one| drop(one.unwrap()));
+        for one in made {
+            one.unwrap();
+        }
     }
 
     /// Sends messages to a topic, in order, and waits until they are there.
@@ -180,7 +183,7 @@ impl World {
         let consumer: BaseConsumer = config.create().unwrap();
         let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).unwrap();
         let known = metadata.topics().first().filter(|topic| topic.error().is_none());
-        let mut open: Vec<i32> = known.iter().flat_map(|topic| topic.partitions()).map(|one| one.id()).collect();
+        let mut open: Vec<i32> = known.iter().flat_map(|topic| topic.partitions()).map(MetadataPartition::id).collect();
         let mut list = rdkafka::TopicPartitionList::new();
         for number in &open {
             list.add_partition_offset(topic, *number, rdkafka::Offset::Beginning).unwrap();

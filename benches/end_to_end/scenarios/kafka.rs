@@ -129,7 +129,7 @@ impl Run {
             format!("{{\"domainId\":\"bench\",\"groupId\":\"g{}\",\"referenceIds\":[{}]}}", number % 16, ids.join(","));
         let topic = self.users();
         let partition = i32::try_from(number % 4)?;
-        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(&topic).payload(&value).partition(partition);
+        let mut record: BaseRecord<'_, str, str> = BaseRecord::to(&topic).payload(value.as_str()).partition(partition);
         loop {
             match producer.send(record) {
                 Ok(()) => return Ok(()),
