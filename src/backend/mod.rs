@@ -16,7 +16,7 @@ pub mod plan;
 pub mod schedule;
 pub mod services;
 pub mod staging;
-mod tasks;
+pub mod tasks;
 
 pub use catalogue::{Catalogue, ImportOutcome};
 pub use contract::{EpisodePart, EpisodesOutcome, VideoPart};

@@ -6,7 +6,7 @@
 use tokio::task::JoinError;
 
 /// What a task has come to. A panic goes on here; `None` = it was cancelled.
-pub(super) fn outcome<T>(done: Result<T, JoinError>) -> Option<T> {
+pub fn outcome<T>(done: Result<T, JoinError>) -> Option<T> {
     match done.map_err(JoinError::try_into_panic) {
         Ok(outcome) => Some(outcome),
         Err(Ok(panic)) => std::panic::resume_unwind(panic),

@@ -1,9 +1,10 @@
 //! Messages as they come and as they go.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rdkafka::Message as _;
-use rdkafka::message::{BorrowedMessage, Headers as _, Timestamp};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Timestamp};
 
 /// A header; its value may be missing.
 pub type Header = (String, Option<Vec<u8>>);
@@ -62,21 +63,28 @@ impl Message {
     }
 
     pub(super) fn of(message: &BorrowedMessage<'_>) -> Self {
-        let headers = message.headers().map(|headers| {
-            headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
-        });
         let partition = Partition { topic: message.topic().to_owned(), number: message.partition() };
         Self {
             position: Position { partition, offset: message.offset() },
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
-            headers: headers.unwrap_or_default(),
+            headers: message.headers().map(read).unwrap_or_default(),
             sent_at: match message.timestamp() {
                 Timestamp::NotAvailable => None,
                 Timestamp::CreateTime(at) | Timestamp::LogAppendTime(at) => Some(at),
             },
         }
     }
+}
+
+/// Headers whose names are text. The client library panics at any other name, and a message that comes again and again
+/// must not end its reader again and again: such a header is left out.
+fn read(headers: &BorrowedHeaders) -> Vec<Header> {
+    let one = |index| {
+        let header = catch_unwind(AssertUnwindSafe(|| headers.get(index))).ok()?;
+        Some((header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+    };
+    (0..headers.count()).filter_map(one).collect()
 }
 
 /// A message to be written.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::inputs::Source;
 use super::nodes::{self, Options, Progress};
 use super::{BulkError, Summary, registry, tables};
 use crate::backend::imports::{BulkFile, BulkWork, Imports, backoff};
+use crate::backend::tasks;
 use crate::error::{Fault as _, Severity};
 use crate::model::{Atomic, ImportFormat, NodesOptions, RowCounts, TableSchema, TablesOptions};
 use crate::observe::events;
@@ -44,13 +44,14 @@ impl Worker {
 
     /// Works until `stop` says so; then finishes what is on its way and gives the files back.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
-        let mut running = FuturesUnordered::new();
+        let mut running = JoinSet::new();
         while !*stop.borrow() {
             let free = running.len() < self.imports.limits().bulk.files;
             if free {
                 match self.imports.claim_bulk().await {
                     Ok(Some(work)) => {
-                        running.push(self.work(work, stop.clone()));
+                        let (worker, stop) = (self.clone(), stop.clone());
+                        running.spawn(async move { worker.work(work, stop).await });
                         continue;
                     }
                     Ok(None) => {}
@@ -58,13 +59,17 @@ impl Worker {
                 }
             }
             tokio::select! {
-                Some(()) = running.next(), if !running.is_empty() => {}
+                Some(done) = running.join_next() => {
+                    let _ = tasks::outcome(done);
+                }
                 () = self.imports.bulk_waiting(), if free => {}
                 () = tokio::time::sleep(IDLE), if free => {}
                 changed = stop.changed() => if changed.is_err() { break },
             }
         }
-        while running.next().await.is_some() {}
+        while let Some(done) = running.join_next().await {
+            let _ = tasks::outcome(done);
+        }
     }
 
     /// Works on one file and says what has become of it.
@@ -99,18 +104,25 @@ impl Worker {
         let (halt, halted) = watch::channel(false);
         let heard = Heard::default();
         let importing = self.import(work, &heard, halted);
-        tokio::pin!(importing);
-        let mut renewal = tokio::time::interval((self.imports.limits().lease / 3).max(Duration::from_millis(10)));
+        // Beside the import, never instead of it: what is not polled could hold the connection that the other waits for.
+        let renewing = async {
+            let mut turns = tokio::time::interval((self.imports.limits().lease / 3).max(Duration::from_millis(10)));
+            loop {
+                turns.tick().await;
+                // A store that is away is noticed by the import itself.
+                if let Ok(false) = self.imports.hold_bulk(&work.file, heard.progress()).await {
+                    return;
+                }
+            }
+        };
+        tokio::pin!(importing, renewing);
         let (mut lost, mut stopping) = (false, false);
         loop {
             tokio::select! {
                 done = &mut importing => return done.map(|summary| Some(summary).filter(|_| !lost)),
-                _ = renewal.tick() => {
-                    // A store that is away is noticed by the import itself.
-                    if let Ok(false) = self.imports.hold_bulk(&work.file, heard.progress()).await {
-                        lost = true;
-                        halt.send_replace(true);
-                    }
+                () = &mut renewing, if !lost => {
+                    lost = true;
+                    halt.send_replace(true);
                 }
                 // Whoever could say so is gone: that is an end, too.
                 () = async { drop(stop.wait_for(|stop| *stop).await) }, if !stopping => {

@@ -181,7 +181,10 @@ impl Consume {
                     }
                 },
                 polled = self.polled.recv(), if held < settings.in_flight && bytes < HELD_BYTES => {
-                    let Some(Polled { epoch, messages }) = polled else { break };
+                    let Some(Polled { epoch, messages }) = polled else {
+                        failed = Some(BrokerError::own("the thread that reads from the broker has ended".to_owned()));
+                        break;
+                    };
                     events::consumed(messages.len());
                     let now = now();
                     for message in messages {

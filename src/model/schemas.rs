@@ -38,7 +38,7 @@ fn refused(field: &str, problem: impl Into<String>) -> MessageRefused {
 /// What is wrong with which field.
 pub fn read_node_exchange(json: &[u8]) -> Result<NodeExchange, MessageRefused> {
     // Serde would take the fields in their order from an array, too.
-    if json.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+    if json.trim_ascii_start().first() == Some(&b'[') {
         return Err(refused("message", "is not an object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(json);

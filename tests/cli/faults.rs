@@ -108,8 +108,10 @@ fn rest_stands_in_for_graphql() {
     // REST has only placeholders for posters; the next full run fills them in, and loses nothing by it.
     world.full(0);
     let clean = world.clean_catalogue();
+    // The posters of REST stay as candidates that are not shown.
+    let candidate = |line: &str| line.starts_with("{\"table\":\"image\"") && line.contains("\"is_primary\":false");
     let rest = |catalogue: &str| {
-        let lines = catalogue.lines().filter(|line| !line.starts_with("{\"table\":\"series\""));
+        let lines = catalogue.lines().filter(|line| !line.starts_with("{\"table\":\"series\"") && !candidate(line));
         lines.collect::<Vec<_>>().join("\n")
     };
     same(&rest(&world.catalogue()), &rest(&clean));

@@ -24,7 +24,7 @@ fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
     let id = listed["letters"].as_array().unwrap().iter().find(|one| one["value"] == "junk").unwrap()["id"].clone();
     let shown = world.run(&["dlq", "show", id.as_str().unwrap()]);
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.contains("junk") && shown.contains("malformed: it is not JSON"), "{shown}");
+    assert!(shown.contains("junk") && shown.contains("malformed: `message` is not JSON"), "{shown}");
 
     // Nothing is done in a dry run; what is discarded is listed no more.
     assert_eq!(world.json(&["dlq", "replay", "--dry-run", "--json"])["count"], 3);
@@ -107,7 +107,7 @@ async fn a_server_consumes_too_and_its_dashboard_deals_with_dead_letters() {
     let get = |path: &str| client.get(at(path)).header("Cookie", &cookie).send();
 
     let page = get("/dead-letters").await.unwrap().text().await.unwrap();
-    assert_eq!(page.matches("malformed: it is not JSON").count(), 2, "{page}");
+    assert_eq!(page.matches("malformed: `message` is not JSON").count(), 2, "{page}");
     let token = page.split("name=\"form_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let link = page.split("href=\"/dead-letters/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let one = get(&format!("/dead-letters/{link}")).await.unwrap().text().await.unwrap();

@@ -15,6 +15,8 @@ const PUBLIC: &[&str] = &[
     "GET /metrics",
     "GET /openapi.json",
     "GET /docs",
+    "GET /schemas",
+    "GET /schemas/{name}",
     "GET /api/v1/anime",
     "GET /api/v1/anime/{slug}",
     "GET /api/v1/anime/{slug}/episodes",
@@ -102,6 +104,10 @@ fn no_route_escapes_the_description() {
     fn visit(folder: &Path, faults: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            // Probes of a process that serves nothing else are at an address of their own.
+            if path.ends_with("alone.rs") {
+                continue;
+            }
             // Pages are for people and have tests of their own.
             if path.is_dir() && !path.ends_with("dashboard") {
                 visit(&path, faults);

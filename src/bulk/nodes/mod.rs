@@ -11,17 +11,19 @@ mod row;
 mod write;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::BulkError;
 use crate::backend::imports::{BulkFile, FileEnd, Imports};
+use crate::backend::tasks;
 use crate::error::{Fault as _, Severity};
 use crate::model::{ImportStatus, NodesOptions, RowCounts};
 use crate::observe::events;
+use crate::store::StoreError;
 use crate::store::imports::Turn;
 use crate::store::nodes::Batch;
 use crate::store::objects::{ObjectUrl, Sources};
@@ -228,8 +230,9 @@ impl Run<'_> {
         mut batches: mpsc::Receiver<Read>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<Ended, BulkError> {
-        let mut writing = FuturesUnordered::new();
+        let mut writing: JoinSet<(u64, Result<Written, StoreError>)> = JoinSet::new();
         let mut flying: HashMap<u64, HashSet<u64>> = HashMap::new();
+        let domain: Arc<str> = self.options.nodes.domain.as_str().into();
         let mut ended = None;
         loop {
             if ended.is_none() && *stop.borrow() {
@@ -238,7 +241,8 @@ impl Run<'_> {
             let full = writing.len() >= self.options.in_flight.max(1);
             tokio::select! {
                 biased;
-                Some((number, written)) = writing.next() => {
+                Some(done) = writing.join_next() => {
+                    let Some((number, written)) = tasks::outcome(done) else { continue };
                     flying.remove(&number);
                     self.add(written?, &mut ended).await?;
                 }
@@ -258,13 +262,14 @@ impl Run<'_> {
                         let (number, keys) = (batch.number, keys(&batch));
                         // Of equal keys in different batches the later one wins, too.
                         while flying.values().any(|other| !other.is_disjoint(&keys)) {
-                            let Some((number, written)) = writing.next().await else { break };
+                            let Some(done) = writing.join_next().await else { break };
+                            let Some((number, written)) = tasks::outcome(done) else { continue };
                             flying.remove(&number);
                             self.add(written?, &mut ended).await?;
                         }
                         flying.insert(number, keys);
-                        let (imports, domain) = (self.imports, self.options.nodes.domain.as_str());
-                        writing.push(async move { (number, write::write(imports, file, domain, batch).await) });
+                        let (imports, file, domain) = (self.imports.clone(), file.clone(), Arc::clone(&domain));
+                        writing.spawn(async move { (number, write::write(&imports, &file, &domain, batch).await) });
                     }
                 },
                 else => return Ok(ended.unwrap_or(Ended::All)),
