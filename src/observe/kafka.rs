@@ -15,10 +15,16 @@
 //! | `parser_kafka_nodes_total` | `node_import_processed_total` |
 //! | `parser_nodes_batch_timeouts_total` | `node_import_batch_timeout_total` |
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 use tracing::{debug, error, info, warn};
+
+use super::repeats::Repeats;
+
+// While a broker is away the client says so twenty times a second.
+static SAID: Repeats = Repeats::new();
+static FAILED: Repeats = Repeats::new();
 
 /// A number also in JSON, where `u128` would become a text.
 fn millis(duration: Duration) -> u64 {
@@ -28,8 +34,14 @@ fn millis(duration: Duration) -> u64 {
 /// The client library said something.
 pub fn client_said(level: &'static str, facility: &str, text: &str) {
     match level {
-        "error" => error!(facility, text, "Kafka client"),
-        "warn" => warn!(facility, text, "Kafka client"),
+        "error" | "warn" => {
+            let Some(left_out) = SAID.again(facility, Instant::now()) else { return };
+            if level == "error" {
+                error!(facility, text, left_out, "Kafka client");
+            } else {
+                warn!(facility, text, left_out, "Kafka client");
+            }
+        }
         _ => debug!(facility, text, "Kafka client"),
     }
 }
@@ -37,7 +49,9 @@ pub fn client_said(level: &'static str, facility: &str, text: &str) {
 /// A broker, or the way to it, has failed; the client goes on trying.
 pub fn broker_failed(problem: &str, reason: &str) {
     counter!("parser_kafka_broker_errors_total").increment(1);
-    warn!(problem, reason, "Kafka is not as it should be");
+    if let Some(left_out) = FAILED.again(problem, Instant::now()) {
+        warn!(problem, reason, left_out, "Kafka is not as it should be");
+    }
 }
 
 /// How many messages of a partition are not done.

@@ -7,6 +7,7 @@ pub mod kafka;
 pub mod logging;
 pub mod metrics;
 pub mod redact;
+mod repeats;
 pub mod spans;
 mod text;
 pub mod traces;
