@@ -19,7 +19,7 @@ use crate::store::objects::Position;
 pub(super) const QUEUE: usize = 64;
 
 /// KiB of chunks and what was made of them that are on their way, over all files.
-const BUDGET: u32 = 64 << 10;
+const BUDGET: u32 = 32 << 10;
 
 /// What the writing side gets.
 #[derive(Debug)]
