@@ -239,7 +239,7 @@ mod tests {
     fn a_refusal_names_the_field_and_never_the_value() {
         for (json, wanted) in [
             ("", "`message` is not JSON (line 1, column 0)"),
-            ("nonsense", "`message` is not an object"),
+            ("nonsense", "`message` is not JSON (line 1, column 2)"),
             ("{", "`message` is not JSON (line 1, column 1)"),
             (r#"["d","g",null,null,null,["a"]]"#, "`message` is not an object"),
             ("{}", "`domainId` is missing"),

@@ -1,7 +1,7 @@
 //! Tables that are made of files: columns as the records have them, rows that are upserted by key.
 //!
 //! What is known of a table ([`Definition`]) stands in `bulk_table`; the product's own tables are never touched. Rows come
-//! in chunks ([`Rows`]) that know nothing of the engine; one call of [`write`] is one transaction's share of them.
+//! in chunks ([`Rows`]) that know nothing of the engine; one call of [`write()`] is one transaction's share of them.
 
 mod define;
 mod kind;
