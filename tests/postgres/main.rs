@@ -14,6 +14,7 @@ mod contract;
 mod crash;
 mod outages;
 mod place;
+mod plans;
 mod refusals;
 mod schema;
 mod space;

@@ -7,7 +7,7 @@
 use super::changes::{EpisodeRow, Put, VideoRow};
 use super::{StoredEpisode, StoredVideo, TitleKey, codec, read, search, write};
 use crate::model::{MetadataOrigin, SeriesStatus};
-use crate::store::sql::{Engine, Session, SqlError, values};
+use crate::store::sql::{Session, SqlError, values};
 
 /// The fields of a series that a partial import carries.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -259,17 +259,12 @@ fn stored_video(session: &Session<'_>, episode: i64, key: &VideoKey) -> Result<O
 /// The first of these episodes that another series than this one has.
 pub fn foreign_episode(session: &Session<'_>, key: &TitleKey, ids: &[&str]) -> Result<Option<String>, SqlError> {
     let ids = serde_json::to_string(ids).unwrap_or_default();
-    let list = match session.engine() {
-        Engine::Sqlite => "(SELECT value FROM json_each(?3))",
-        Engine::Postgres => "(SELECT jsonb_array_elements_text(CAST(CAST(?3 AS TEXT) AS jsonb)))",
-    };
-    session.first(
-        &format!(
-            "SELECT e.source_episode_id FROM source s JOIN episode e ON e.source = s.id \
-             JOIN series r ON r.id = e.series_id WHERE s.name = ?1 AND r.source_id <> ?2 \
-             AND e.source_episode_id IN {list} ORDER BY e.source_episode_id LIMIT 1"
-        ),
-        values![&key.source_name, &key.source_id, &ids],
-        |row| row.get(0),
-    )
+    let sql = format!(
+        "SELECT value FROM (SELECT w.value, (SELECT r.source_id FROM source s JOIN episode e ON e.source = s.id \
+         JOIN series r ON r.id = e.series_id WHERE s.name = ?1 AND e.source_episode_id = w.value LIMIT 1) AS series \
+         FROM {}) AS found WHERE series <> ?2",
+        session.engine().texts("?3")
+    );
+    let found: Vec<String> = session.query(&sql, values![&key.source_name, &key.source_id, &ids], |row| row.get(0))?;
+    Ok(found.into_iter().min())
 }

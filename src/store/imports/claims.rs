@@ -2,7 +2,7 @@
 
 use super::Number;
 use crate::model::{Collision, ImportStatus, ResultStatus};
-use crate::store::sql::{Engine, Session, SqlError, Value, values};
+use crate::store::sql::{Session, SqlError, Value, values};
 
 /// Whose claim, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,16 +52,17 @@ const DUE: [(ResultStatus, &str); 3] = [
     (ResultStatus::Created, ""),
 ];
 
-/// Batches with results that may be claimed now.
+/// Batches with results that may be claimed now. `LIMIT 1` where `EXISTS` would do: a server answers `EXISTS` for all
+/// batches at once, by reading the results of all that ever were.
 pub fn due_batches(session: &Session<'_>, now: i64, limit: u32) -> Result<Vec<DueBatch>, SqlError> {
     let sql = "SELECT b.number, b.status, r.number, CAST(r.id AS TEXT), r.status, r.collision, r.process \
          FROM import_batch b JOIN import_record r ON r.number = b.import \
          WHERE b.status IN ('created', 'started') AND b.runner IS NULL AND (b.received = TRUE OR b.storage_url IS NOT NULL) \
-           AND (EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'created') \
-             OR EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'retrying' \
-               AND not_before <= ?1) \
-             OR EXISTS (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'started' \
-               AND (lease_until IS NULL OR lease_until < ?1))) \
+           AND ((SELECT 1 FROM import_result WHERE batch = b.number AND status = 'created' LIMIT 1) = 1 \
+             OR (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'retrying' \
+               AND not_before <= ?1 LIMIT 1) = 1 \
+             OR (SELECT 1 FROM import_result WHERE batch = b.number AND status = 'started' \
+               AND (lease_until IS NULL OR lease_until < ?1) LIMIT 1) = 1) \
          ORDER BY b.number LIMIT ?2";
     session.query(sql, values![now, limit], |row| {
         let status = row.text(1)?;
@@ -84,30 +85,30 @@ pub fn finished_batches(session: &Session<'_>, limit: u32) -> Result<Vec<(Number
     session.query(
         "SELECT b.number, b.import FROM import_batch b \
          WHERE b.status IN ('created', 'started') AND b.runner IS NULL AND b.received = TRUE \
-           AND NOT EXISTS (SELECT 1 FROM import_result WHERE batch = b.number \
-             AND status IN ('created', 'started', 'retrying')) \
+           AND (SELECT 1 FROM import_result WHERE batch = b.number \
+             AND status IN ('created', 'started', 'retrying') LIMIT 1) IS NULL \
          ORDER BY b.number LIMIT ?1",
         values![limit],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 
-/// Takes results of a batch. On PostgreSQL others are passed by instead of waited for.
+/// Takes results of a batch; those of others are passed by.
 pub fn claim(session: &Session<'_>, batch: Number, claim: &Claim, now: i64) -> Result<Vec<Claimed>, SqlError> {
-    let alone = if session.engine() == Engine::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
     let mut claimed = Vec::new();
     for (status, due) in DUE {
         let left = claim.limit.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
         if left == 0 {
             break;
         }
+        let select = format!(
+            "SELECT id FROM import_result WHERE batch = ?1 AND status = '{}' {due} ORDER BY id LIMIT ?5",
+            status.as_str(),
+        );
         let sql = format!(
             "UPDATE import_result SET status = 'started', attempts = attempts + 1, lease_owner = ?2, \
-             lease_until = ?3, updated_at = ?4 \
-             WHERE id IN (SELECT id FROM import_result WHERE batch = ?1 AND status = '{}' {due} \
-               ORDER BY id LIMIT ?5 {alone}) \
-             RETURNING id, attempts, kind, source_name, external_id",
-            status.as_str(),
+             lease_until = ?3, updated_at = ?4 WHERE {} RETURNING id, attempts, kind, source_name, external_id",
+            session.engine().claimable("id", &select),
         );
         let parameters = values![batch, &claim.owner, claim.until, now, left];
         claimed.extend(session.query(&sql, parameters, |row| {

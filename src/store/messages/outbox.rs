@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::store::sql::{Engine, Row, Session, SqlError, Value, values};
+use crate::store::sql::{Row, Session, SqlError, Value, values};
 
 /// What a letter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,13 +139,16 @@ pub fn any_open(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
 
 /// Takes letters that nobody looks after, the oldest first. They may be in their topics already.
 pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> Result<Vec<Open>, SqlError> {
-    let alone = if session.engine() == Engine::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+    let row_id = session.engine().row_id();
+    let select = format!(
+        "SELECT {row_id} FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 \
+         ORDER BY job_id, kind LIMIT ?4"
+    );
     let mut taken = session.query(
         &format!(
-            "UPDATE message_outbox SET owner = ?1, owned_until = ?2 WHERE (job_id, kind) IN \
-             (SELECT job_id, kind FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 \
-              ORDER BY job_id, kind LIMIT ?4 {alone}) \
-             RETURNING CAST(job_id AS TEXT), kind, topic, message_key, value, headers, sent_at, created_at"
+            "UPDATE message_outbox SET owner = ?1, owned_until = ?2 WHERE {} \
+             RETURNING CAST(job_id AS TEXT), kind, topic, message_key, value, headers, sent_at, created_at",
+            session.engine().claimable(row_id, &select)
         ),
         values![&owner.name, owner.until, now, most],
         read,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::store::sql::{Engine, Session, SqlError, values};
+use crate::store::sql::{Session, SqlError, values};
 
 /// Is there such a group?
 pub fn has_group(session: &Session<'_>, domain: &str, group: &str) -> Result<bool, SqlError> {
@@ -45,13 +45,12 @@ fn find<'r>(
     names: &BTreeSet<&'r str>,
 ) -> Result<BTreeMap<&'r str, String>, SqlError> {
     let list = serde_json::to_string(names).map_err(|error| SqlError::Refused(error.to_string()))?;
-    let elements = match session.engine() {
-        Engine::Sqlite => "SELECT value FROM json_each(?2)",
-        Engine::Postgres => "SELECT jsonb_array_elements_text(CAST(CAST(?2 AS text) AS jsonb))",
-    };
-    let sql =
-        format!("SELECT name, CAST(id AS TEXT) FROM matching_groups WHERE domain_id = ?1 AND name IN ({elements})");
-    let found: Vec<(String, String)> =
+    let sql = format!(
+        "SELECT w.value, (SELECT CAST(id AS TEXT) FROM matching_groups WHERE domain_id = ?1 AND name = w.value LIMIT 1) \
+         FROM {}",
+        session.engine().texts("?2")
+    );
+    let found: Vec<(String, Option<String>)> =
         session.query(&sql, values![domain, &list], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(found.into_iter().filter_map(|(name, id)| Some((*names.get(name.as_str())?, id))).collect())
+    Ok(found.into_iter().filter_map(|(name, id)| Some((*names.get(name.as_str())?, id?))).collect())
 }

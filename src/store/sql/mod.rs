@@ -37,6 +37,36 @@ pub enum Engine {
     Postgres,
 }
 
+impl Engine {
+    /// The texts of a JSON list as a table `w` with a column `value`.
+    ///
+    /// Ask for what belongs to each in a sub-select (`SELECT …, (SELECT … WHERE key = w.value LIMIT 1) FROM …`): it goes
+    /// by the whole key. In a join a server may prefer a part of the key, as long as it believes the table to be small.
+    pub fn texts(self, list: &str) -> String {
+        match self {
+            Self::Sqlite => format!("json_each({list}) AS w"),
+            Self::Postgres => format!("jsonb_array_elements_text(CAST(CAST({list} AS text) AS jsonb)) AS w (value)"),
+        }
+    }
+
+    /// That a key is one of those that `select` (with its `LIMIT`) finds and that nobody else has just locked. As an
+    /// array on a server: a set would be found anew for each row that is compared with it, and not be the same each time.
+    pub fn claimable(self, key: &str, select: &str) -> String {
+        match self {
+            Self::Sqlite => format!("{key} IN ({select})"),
+            Self::Postgres => format!("{key} = ANY (ARRAY({select} FOR UPDATE SKIP LOCKED))"),
+        }
+    }
+
+    /// What tells the rows of a table apart within one statement, whatever their key is.
+    pub fn row_id(self) -> &'static str {
+        match self {
+            Self::Sqlite => "rowid",
+            Self::Postgres => "ctid",
+        }
+    }
+}
+
 /// One open transaction of one engine. It begins before a job gets it and ends after the job returns: committed when
 /// the job succeeded, else undone.
 #[derive(Debug)]

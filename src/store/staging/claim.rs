@@ -3,7 +3,7 @@
 use super::rows::{COLUMNS, row};
 use super::{StagedRow, table};
 use crate::model::RecordKind;
-use crate::store::sql::{Engine, Session, SqlError, values};
+use crate::store::sql::{Session, SqlError, values};
 
 /// Who claims how much.
 #[derive(Debug, Clone, Copy)]
@@ -34,15 +34,12 @@ pub fn claim(session: &Session<'_>, kind: RecordKind, claim: Claim<'_>) -> Resul
 
 fn take(session: &Session<'_>, kind: RecordKind, which: &str, claim: Claim<'_>) -> Result<Vec<StagedRow>, SqlError> {
     let table = table(kind);
-    let skip = match session.engine() {
-        Engine::Sqlite => "",
-        Engine::Postgres => " FOR UPDATE SKIP LOCKED",
-    };
+    let select = format!("SELECT id FROM {table} WHERE {which} ORDER BY id LIMIT ?4");
+    let these = session.engine().claimable("id", &select);
     session.query(
         &format!(
             "UPDATE {table} SET state = 'processing', lease_owner = ?1, lease_until = ?2, attempts = attempts + 1, \
-             updated_at = ?3 WHERE id IN (SELECT id FROM {table} WHERE {which} ORDER BY id LIMIT ?4{skip}) \
-             RETURNING {COLUMNS}"
+             updated_at = ?3 WHERE {these} RETURNING {COLUMNS}"
         ),
         values![claim.owner, claim.until, claim.now, claim.limit],
         row,
