@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::cluster::{database, sql};
+use crate::cluster::{Database, database, sql};
 use crate::place::{parser, printed};
 
 const SERIES: u32 = 400;
+
+const NODES: u32 = 3000;
 
 /// Rows that may be looked at for each that is written. Reading a table for each of its rows would be hundreds.
 const READ: u64 = 12;
@@ -50,15 +52,56 @@ fn no_table_is_read_for_each_of_its_rows_while_it_grows() {
     printed(parser(folder.path(), &["import", "series.jsonl"], &env));
     printed(parser(folder.path(), &["import", "releases.jsonl"], &env));
 
+    little_is_read(&database, "video", SERIES * 3);
+}
+
+/// Each batch finds its nodes one by one, whatever was believed of the tables when the first was planned.
+#[test]
+fn no_table_of_nodes_is_read_for_each_batch() {
+    let Some(database) = database() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("DATABASE_URL", database.url.as_str())];
+    printed(parser(folder.path(), &["process", "series"], &env));
+    sql(&database.url, "VACUUM ANALYZE");
+    for table in ["nodes", "node_metadata"] {
+        sql(&database.url, &format!("ALTER TABLE {table} SET (autovacuum_enabled = off)"));
+    }
+    for edition in ["first", "second"] {
+        let rows = (0..NODES).fold("reference_id,type,city,note\n".to_owned(), |mut text, at| {
+            let kind = if edition == "first" { "USER" } else { "MENTOR" };
+            writeln!(text, "u{at},{kind},City {at},{edition}").unwrap();
+            text
+        });
+        std::fs::write(folder.path().join("users.csv"), rows).unwrap();
+        let import = [
+            "import",
+            "users.csv",
+            "--kind",
+            "nodes",
+            "--domain",
+            "d",
+            "--group",
+            "g",
+            "--batch-size",
+            "50",
+            "--workers",
+            "1",
+        ];
+        printed(parser(folder.path(), &import, &env));
+    }
+    little_is_read(&database, "nodes", NODES);
+}
+
+fn little_is_read(database: &Database, last: &str, rows: u32) {
     // The server counts when its sessions end.
-    let written = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'video'";
+    let written = format!("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = '{last}'");
     let deadline = Instant::now() + Duration::from_secs(30);
-    while sql(&database.url, written)[0][0] != (SERIES * 3).to_string() {
+    while sql(&database.url, &written)[0][0] != rows.to_string() {
         assert!(Instant::now() < deadline, "what was written is not counted");
         std::thread::sleep(Duration::from_millis(20));
     }
     // Results are left out: those of an open batch are counted again and again to tell how far it is.
-    let read = "SELECT relname, n_tup_ins, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) \
+    let read = "SELECT relname, n_tup_ins + n_tup_upd, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) \
                 FROM pg_stat_user_tables WHERE n_tup_ins > 100 AND relname <> 'import_result'";
     let tables = sql(&database.url, read);
     let number = |text: &String| text.parse::<u64>().unwrap();

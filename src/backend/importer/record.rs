@@ -129,6 +129,7 @@ impl Record {
     /// What is wrong with which field.
     pub fn parse(json: &[u8]) -> Result<Self, RecordRefused> {
         if json.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+            typed::<serde::de::IgnoredAny>(json, "")?;
             return Err(RecordRefused::field("record", "is not an object"));
         }
         Self::checked(typed(json, "")?)
@@ -273,6 +274,7 @@ mod tests {
     fn every_fault_names_its_field_and_no_value() {
         let with = |part: &str| format!(r#"{{"kind":"pet","source_name":"s","external_id":"7","payload":{{}}{part}}}"#);
         assert_eq!(refused("[]"), "invalid_field: record is not an object");
+        assert_eq!(refused("hello"), "malformed: record is not JSON (line 1, column 1)");
         assert_eq!(refused("{"), "malformed: record is not JSON (line 1, column 1)");
         assert_eq!(refused("{} {}"), "malformed: record is followed by more");
         assert_eq!(refused("{}"), "invalid_field: kind is missing");

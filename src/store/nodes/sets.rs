@@ -13,37 +13,42 @@ use crate::model::DEFAULT_NODE_KIND;
 use crate::observe::events;
 use crate::store::sql::{CopyType, Session, SqlError, Value, values};
 
-/// Tables of the connection's own, kept for its life and emptied by each commit; and plans that look rows of large tables
-/// up one by one, because what the server believes about the small ones is never of this batch.
+/// Tables of the connection's own, kept for its life and emptied by each commit.
+///
+/// What the server believes about their size, and about that of the large ones when it plans, is never of this batch. So
+/// no statement leaves it a choice: each looks the rows of a large table up one by one, in a sub-select with a limit or
+/// by an array. To have it plan each statement anew is no way out: it would do so for the check of every single
+/// row's foreign key, too, which doubles the time.
 const PREPARE: &str = "CREATE TEMP TABLE IF NOT EXISTS nodes_in (n int NOT NULL, i uuid NOT NULL, g uuid NOT NULL, \
      r text COLLATE \"C\" NOT NULL, t text) ON COMMIT DELETE ROWS; \
      CREATE TEMP TABLE IF NOT EXISTS metadata_in (i uuid NOT NULL, k text COLLATE \"C\" NOT NULL, v text NOT NULL) \
      ON COMMIT DELETE ROWS; \
-     CREATE TEMP TABLE IF NOT EXISTS touched_in (i uuid NOT NULL, t text) ON COMMIT DELETE ROWS; \
-     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL plan_cache_mode = force_custom_plan; \
-     SET LOCAL jit = off";
+     CREATE TEMP TABLE IF NOT EXISTS touched_in (i uuid NOT NULL, t text) ON COMMIT DELETE ROWS";
 
 /// Nodes that are missing.
 const INSERT: &str = "INSERT INTO nodes (id, reference_id, group_id, domain_id, type, created_at, updated_at) \
      SELECT i, r, g, ?1, coalesce(t, ?2), ?3, ?3 FROM nodes_in ORDER BY g, r ON CONFLICT DO NOTHING";
 
 /// All of them, ours and those that were there.
-const FIND: &str = "SELECT nodes_in.n, CAST(nodes.id AS text), nodes.id = nodes_in.i, nodes.type FROM nodes_in \
-     JOIN nodes ON nodes.group_id = nodes_in.g AND nodes.domain_id = ?1 AND nodes.reference_id = nodes_in.r";
+const FIND: &str = "SELECT nodes_in.n, CAST(o.id AS text), o.id = nodes_in.i, o.type FROM nodes_in CROSS JOIN LATERAL \
+     (SELECT id, type FROM nodes WHERE group_id = nodes_in.g AND domain_id = ?1 AND reference_id = nodes_in.r LIMIT 1) o";
 
 /// Metadata of nodes that were there, as far as it is new or other; whose it is.
 const DESCRIBE: &str = "INSERT INTO node_metadata (node_id, metadata_key, metadata_value) \
-     SELECT m.i, m.k, m.v FROM metadata_in m \
-     LEFT JOIN node_metadata o ON o.node_id = m.i AND o.metadata_key = m.k \
+     SELECT m.i, m.k, m.v FROM metadata_in m LEFT JOIN LATERAL \
+     (SELECT metadata_value FROM node_metadata WHERE node_id = m.i AND metadata_key = m.k LIMIT 1) o ON TRUE \
      WHERE o.metadata_value IS DISTINCT FROM m.v ORDER BY m.i, m.k \
      ON CONFLICT (node_id, metadata_key) DO UPDATE SET metadata_value = excluded.metadata_value \
      WHERE node_metadata.metadata_value <> excluded.metadata_value \
      RETURNING CAST(node_id AS text)";
 
-/// Nodes whose type or metadata is another now. They are locked in the order of their ids before the first is changed.
-const TOUCH: &str = "WITH due AS (SELECT nodes.id, touched_in.t FROM touched_in JOIN nodes ON nodes.id = touched_in.i \
-     ORDER BY nodes.id FOR NO KEY UPDATE OF nodes) \
-     UPDATE nodes SET type = coalesce(due.t, nodes.type), updated_at = ?1 FROM due WHERE nodes.id = due.id";
+/// Locks nodes whose type or metadata is another now, in the order of their ids.
+const LOCK: &str = "SELECT count(*) FROM (SELECT i FROM touched_in ORDER BY i) t CROSS JOIN LATERAL \
+     (SELECT id FROM nodes WHERE id = t.i FOR NO KEY UPDATE) locked";
+
+/// Writes those of them that get this type, or keep theirs.
+const TOUCH: &str = "UPDATE nodes SET type = coalesce(?1, type), updated_at = ?2 \
+     WHERE id = ANY (ARRAY(SELECT i FROM touched_in WHERE t IS NOT DISTINCT FROM ?1))";
 
 const PAIR: [CopyType; 3] = [CopyType::Uuid, CopyType::Text, CopyType::Text];
 
@@ -132,5 +137,11 @@ fn touch(
         &[CopyType::Uuid, CopyType::Text],
         touched.iter().map(|id| [Value::Text(id), Value::from(kinds.get(id.as_str()).copied())]),
     )?;
-    session.execute(TOUCH, values![now]).map(drop)
+    session.one(LOCK, &[], |row| row.get::<i64>(0))?;
+    let kept = (kinds.len() < touched.len()).then_some(None);
+    let types: BTreeSet<Option<&str>> = kinds.values().copied().map(Some).chain(kept).collect();
+    for kind in types {
+        session.execute(TOUCH, values![kind, now])?;
+    }
+    Ok(())
 }
