@@ -183,7 +183,7 @@ impl Store {
     }
 
     /// An error about this store.
-    pub(super) fn error(&self, kind: StoreErrorKind) -> StoreError {
+    pub fn error(&self, kind: StoreErrorKind) -> StoreError {
         match &self.inner {
             Inner::Sqlite { writer, .. } => StoreError::new(writer.path(), Party::Backend, kind),
             Inner::Postgres(pool) => pool.error(kind),

@@ -56,6 +56,7 @@ pub(crate) async fn attempt(
         batch,
         max_errors: None,
         max_line: 1 << 20,
+        spool: false,
     };
     let (_keep, stop) = watch::channel(false);
     let meter = Arc::new(Meter::default());

@@ -6,6 +6,7 @@ mod catalogue;
 mod delete;
 mod nodes;
 mod report;
+mod resume;
 mod sort;
 mod tables;
 
@@ -17,12 +18,12 @@ use tokio::sync::watch;
 use super::exit::Exit;
 use super::signals::Signals;
 use super::{bars as screen, complain, messages, place, print_bytes};
-use crate::backend::imports::{Imports, Limits};
+use crate::backend::imports::{BulkBegin, BulkBegun, Imports, Limits};
 use crate::config::{Layers, LogFormat, Needs, Settings};
 use crate::observe::Redactor;
 use crate::observe::logging::{self, LogOptions};
 use crate::store::objects::Sources;
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, StoreError, StoreErrorKind};
 use report::Line;
 use sort::Sorted;
 
@@ -40,6 +41,20 @@ struct Context<'a> {
     redactor: &'a Redactor,
     /// True = finish or undo what is on its way, and begin nothing more.
     stop: watch::Receiver<bool>,
+}
+
+impl Context<'_> {
+    /// Begins an import. Whoever stops it does not wait until the store is free.
+    async fn begin(&self, new: BulkBegin) -> Result<BulkBegun, StoreError> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            begun = self.imports.begin_bulk(new) => begun,
+            Ok(_) = stop.wait_for(|stop| *stop) => {
+                Err(self.imports.store().error(StoreErrorKind::Conflict("it was stopped".to_owned())))
+            }
+        }
+    }
 }
 
 pub(super) fn execute(args: &ImportArgs, layers: &Layers, folder: &Path) -> Exit {
@@ -99,6 +114,7 @@ async fn run(args: &ImportArgs, settings: &Settings, location: &Location, redact
             signal = signals.next() => {
                 // The second one: at once.
                 if signalled.is_some() {
+                    say_how_to_go_on(args, redactor);
                     return signal;
                 }
                 signalled = Some(signal);
@@ -165,6 +181,8 @@ async fn import(
         };
         let (more, how) = match done {
             Ok(done) => done,
+            // Whoever has stopped it knows why the store was not waited for.
+            Err(_) if *context.stop.borrow() => (Vec::new(), Exit::Interrupted),
             Err(error) => (Vec::new(), complain(&error, redactor)),
         };
         lines.extend(more);
@@ -176,9 +194,19 @@ async fn import(
     if !args.dry_run {
         delete::completed(&context, &files, &lines).await;
     }
-    if matches!(exit, Exit::Interrupted | Exit::Source | Exit::Backend) && !args.dry_run {
-        messages::say("to go on, run the same command with `--resume`");
+    if matches!(exit, Exit::Interrupted | Exit::Source | Exit::Backend) {
+        say_how_to_go_on(args, redactor);
     }
     let shown = if args.json { report::as_json(&lines) } else { report::as_table(&lines) };
     exit.max_of(print_bytes(shown.as_bytes()))
+}
+
+/// Prints the command that goes on with what is not in.
+fn say_how_to_go_on(args: &ImportArgs, redactor: &Redactor) {
+    if args.dry_run {
+        return;
+    }
+    let resume::Resume { command, hints } = resume::command(std::env::args_os().skip(1));
+    let hints: String = hints.iter().map(|hint| format!("hint: {hint}\n")).collect();
+    messages::say(&redactor.redact(&format!("not everything is in. To go on:\n  {command}\n{hints}")));
 }

@@ -98,7 +98,7 @@ async fn begin(
         piece_rows: context.args.batch_size.map_or_else(|| context.imports.piece_rows(), u64::from),
         resume: context.args.resume,
     };
-    let begun = context.imports.begin_bulk(new).await?;
+    let begun = context.begin(new).await?;
     Ok((Some(begun.import.to_string()), begun.files))
 }
 

@@ -110,7 +110,7 @@ async fn begin(context: &Context<'_>, files: &[TableFile]) -> Result<Option<Bulk
         piece_rows: u64::from(args.batch_size.unwrap_or(BATCH)),
         resume: args.resume,
     };
-    context.imports.begin_bulk(new).await.map(Some)
+    context.begin(new).await.map(Some)
 }
 
 struct Each<'a> {
@@ -158,6 +158,7 @@ impl Each<'_> {
             batch,
             max_errors: args.most_errors(),
             max_line: context.settings.objects.max_line,
+            spool: false,
         };
         let bar = Bar::new(file.source.name());
         let (imports, sources, stop) = (context.imports, context.sources, context.stop.clone());

@@ -61,6 +61,10 @@ where
 {
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let Some(job) = self.job.take() else { return Ok(()) };
+        // Whoever gave up waiting has been told that nothing was done.
+        if self.reply.is_closed() {
+            return Ok(());
+        }
         let result = job(connection).map_err(|error| self.place.job_error(&error.into()));
         let verdict = result.as_ref().map(|_| ()).map_err(Clone::clone);
         self.result = Some(result);
@@ -74,7 +78,7 @@ where
             (None, Some(result)) => result,
             (None, None) => Err(self.place.closed()),
         };
-        // The caller may have gone away (cancelled); the change stands all the same.
+        // The caller may have gone away meanwhile (cancelled); the change stands all the same.
         let _ = self.reply.send(answer);
     }
 }
