@@ -13,7 +13,10 @@ mod bucket;
 #[expect(dead_code, reason = "other tests stop the cluster, too")]
 mod cluster;
 mod crash;
+#[path = "../postgres/disk.rs"]
+mod disk;
 mod engines;
+mod full_disk;
 mod jobs;
 mod nodes;
 mod nodes_store;

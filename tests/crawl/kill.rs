@@ -363,6 +363,32 @@ fn every_crash_point_of_the_code_is_listed() {
     assert_eq!(named, listed);
 }
 
+/// And whoever says where it is used must be right.
+#[test]
+fn every_crash_point_is_used_where_it_is_said_to_be() {
+    let mut unused = Vec::new();
+    for (point, place) in ELSEWHERE {
+        let place = place.split(':').next().unwrap();
+        let place = if place.starts_with("tests/") { place.to_owned() } else { format!("tests/crawl/{place}") };
+        let mut text = String::new();
+        read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join(&place), &mut text);
+        if !text.contains(&format!("\"{point}")) {
+            unused.push(format!("{point} in {place}"));
+        }
+    }
+    assert!(unused.is_empty(), "{unused:#?}");
+}
+
+fn read_all(path: &Path, text: &mut String) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            read_all(&entry.unwrap().path(), text);
+        }
+    } else {
+        text.push_str(&std::fs::read_to_string(path).unwrap_or_default());
+    }
+}
+
 fn collect(folder: &Path, named: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -31,9 +31,9 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::config::BulkSettings;
-use crate::store::Store;
 use crate::store::objects::Sources;
 use crate::store::sql::Engine;
+use crate::store::{Store, StoreError, StoreErrorKind};
 
 pub use bulk::{BulkBegin, BulkBegun, BulkFile, BulkOutcome, BulkWork, FileEnd, piece_rows};
 pub use create::{Create, Created};
