@@ -9,6 +9,7 @@
 
 #[path = "../objects/bucket.rs"]
 mod bucket;
+mod busy;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "other tests stop the cluster, too")]
 mod cluster;
