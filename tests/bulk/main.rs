@@ -21,6 +21,7 @@ mod full_disk;
 mod jobs;
 mod nodes;
 mod nodes_store;
+mod options;
 #[path = "../imports/place.rs"]
 #[expect(dead_code, reason = "other tests ask for more")]
 mod place;

@@ -4,11 +4,13 @@
 use std::os::unix::process::ExitStatusExt as _;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parser::bulk::BulkError;
 use parser::store::{Store, StoreErrorKind};
 
 use crate::cluster;
+use crate::rude::{Rude, honest};
 use crate::tables::{lines, run};
 use crate::tables_hostile::attempt;
 use crate::world::{World, signal, until};
@@ -189,4 +191,43 @@ fn a_file_that_is_cut_is_not_in_and_says_so() {
     assert_eq!(world.rows("SELECT status FROM import_record"), ["failed"]);
     world.write("t.jsonl.gz", &packed);
     assert_eq!(run(&world, &["t.jsonl.gz", "--resume"], &[]).counts(0), "COMPLETED 20000 20000 0 0 0 0");
+}
+
+#[test]
+fn a_restart_of_the_server_in_mid_copy_costs_no_row() {
+    let Some(cluster) = cluster::Cluster::start() else { return };
+    let database = cluster.database();
+    let content = lines(0, 60_000).into_bytes();
+    let silent = Arc::new(AtomicBool::new(true));
+    let quiet = Arc::clone(&silent);
+    let server = Rude::new(move |asked| {
+        let hangs = quiet.load(Ordering::Relaxed);
+        let mut reply = honest(asked, &content, "\"v1\"", if hangs { content.len() / 2 } else { usize::MAX });
+        reply.hangs = hangs;
+        reply
+    });
+    for (table, atomic) in [("whole", &[][..]), ("parts", &["--atomic", "batch", "--batch-size", "5000"])] {
+        silent.store(true, Ordering::Relaxed);
+        let world = World::new();
+        let url = server.url("/t.jsonl");
+        let args = [&[url.as_str(), "--table", table, "--into", "env:DATABASE"], atomic].concat();
+        let env = [
+            ("DATABASE", database.url.as_str()),
+            ("IMPORT_READ_TIMEOUT_SECONDS", "1"),
+            ("IMPORT_READ_BACKOFF_SECONDS", "0.01"),
+            ("IMPORT_READ_TRIES", "100"),
+        ];
+        let child = world.import(&args, &env).spawn().unwrap();
+        // The other half of the file is being waited for, and the COPY with it.
+        let copying =
+            "SELECT count(*) FROM pg_stat_progress_copy WHERE datname = current_database() AND tuples_processed > 1000";
+        until(|| cluster::sql(&database.url, copying) == [["1"]]);
+        cluster.control(&["-m", "immediate", "restart"]);
+        silent.store(false, Ordering::Relaxed);
+        let done = crate::world::Done(child.wait_with_output().unwrap());
+        assert_eq!(done.counts(0), "COMPLETED 60000 60000 0 0 0 0", "{}", done.said());
+        assert!(done.said().contains("the catalogue cannot take it now"), "nobody noticed: {}", done.said());
+        let count = format!("SELECT count(*), count(DISTINCT _key), min(_key), max(_key) FROM {table}");
+        assert_eq!(cluster::sql(&database.url, &count), [["60000", "60000", "0", "59999"]]);
+    }
 }

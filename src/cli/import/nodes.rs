@@ -1,5 +1,6 @@
 //! Files of nodes: one after the other, each with several batches on their way.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::Context;
 use super::bars::Bar;
-use super::report::Line;
+use super::report::{Line, own_name};
 use crate::backend::imports::{BulkBegin, BulkFile};
 use crate::bulk::BulkError;
 use crate::bulk::inputs::Source;
@@ -28,7 +29,7 @@ const PAGE: u32 = 1000;
 /// Imports the files; what became of each, and the worst of it.
 pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(Vec<Line>, Exit), StoreError> {
     let (args, imports) = (context.args, context.imports);
-    let (mut exit, mut lines, mut rejected) = (Exit::Done, Vec::new(), false);
+    let (mut exit, mut lines, mut rejected, mut taken) = (Exit::Done, Vec::new(), false, HashSet::new());
     let domain = args.domain.clone().unwrap_or_default();
     let nodes = NodesOptions { domain, group: args.group.clone(), refs: args.refs };
     let (import, files) = if args.dry_run { (None, Vec::new()) } else { begin(context, &nodes, urls).await? };
@@ -50,7 +51,7 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
         bar.finish();
         let imported = match (imported, file) {
             (Ok(summary), Some(file)) => {
-                write_rejects(args, imports.store(), file.batch, url, &summary).await.map(|()| summary)
+                write_rejects(args, imports.store(), (file.batch, url), &summary, &mut taken).await.map(|()| summary)
             }
             (imported, _) => imported,
         };
@@ -111,15 +112,15 @@ fn address(url: &ObjectUrl) -> String {
 async fn write_rejects(
     args: &ImportArgs,
     store: &Store,
-    batch: i64,
-    url: &ObjectUrl,
+    (batch, url): (i64, &ObjectUrl),
     summary: &Summary,
+    taken: &mut HashSet<String>,
 ) -> Result<(), BulkError> {
     let Some(folder) = &args.rejects else { return Ok(()) };
     if summary.rows.failed == 0 {
         return Ok(());
     }
-    let stem = url.name().trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".csv");
+    let stem = own_name(url.name(), taken);
     let paths = (folder.join(format!("{stem}.csv")), folder.join(format!("{stem}.reasons.jsonl")));
     let fault = |error: std::io::Error| StoreError::from_io(folder, crate::error::Party::Backend, &error);
     let open = |path: &Path| File::create(path).map(BufWriter::new).map_err(fault);
@@ -136,8 +137,8 @@ async fn write_rejects(
         after = last.line;
         for failure in &some {
             let row = failure.original.as_deref().unwrap_or_default().trim_ascii_end();
-            let reason = json!({ "line": failure.line, "reference_id": failure.external_id, "code": failure.code,
-                "message": failure.message });
+            let reason = json!({ "line": failure.line, "byte_offset": failure.offset,
+                "reference_id": failure.external_id, "code": failure.code, "message": failure.message });
             rows.write_all(row).and_then(|()| rows.write_all(b"\n")).map_err(fault)?;
             writeln!(reasons, "{reason}").map_err(fault)?;
         }

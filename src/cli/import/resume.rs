@@ -18,7 +18,7 @@ const VARIABLE: &str = "env:IMPORT_INTO";
 const GLOBAL: &[&str] = &["--state", "--log-level", "--log-format"];
 
 const PASSWORD: &str =
-    "the database's address may hold a password and is not repeated: put it into the variable IMPORT_INTO";
+    "put it into the variable IMPORT_INTO first: the database's address may hold a password and is not repeated";
 const QUERY: &str = "what stood behind `?` in an address is not repeated: put it back";
 const INPUT: &str = "give it the same input once more";
 
