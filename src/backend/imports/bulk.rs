@@ -293,7 +293,7 @@ impl Imports {
     }
 
     /// A change that is tried again while the store is busy or away: another process may be writing a whole file into it.
-    async fn patiently<T, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>
+    pub(super) async fn patiently<T, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Session<'_>) -> Result<T, SqlError> + Clone + Send + 'static,
