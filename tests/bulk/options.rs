@@ -171,3 +171,131 @@ fn strange_files_end_as_they_are_documented_to() {
     // Named, a hidden file is meant.
     assert_eq!(run(&world, &["in/.a.jsonl", "--table", "a"], &[]).counts(0), "COMPLETED 1 1 0 0 0 0");
 }
+
+/// What a person at a terminal of 200 columns sees.
+fn seen(world: &World, line: &str) -> String {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_parser")).parent().unwrap().display().to_string();
+    let mut script = std::process::Command::new("script");
+    script.args(["-qefc", &format!("stty cols 200; PATH=\"{program}:$PATH\" {line}"), "/dev/null"]);
+    script.current_dir(world.path("")).stdin(std::process::Stdio::null()).env("TERM", "xterm");
+    let output = script.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_person_sees_how_far_each_file_and_all_of_them_are() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        assert!(std::env::var("CI").is_err(), "`script` is missing: apt-get install bsdutils");
+        println!("skipped: there is no `script`");
+        return;
+    }
+    let world = World::new();
+    world.write("one.jsonl", "nonsense\n".to_owned() + &lines(0, 40_000));
+    world.write("two.jsonl", lines(0, 40_000));
+    world.write("a.csv", format!("{},,\n", generated(8000)));
+    world.write("b.csv", generated(8000));
+    for (line, files) in [
+        ("parser import one.jsonl two.jsonl --into sqlite:t.db", ["one.jsonl", "two.jsonl"]),
+        ("parser import a.csv b.csv --domain d --into sqlite:n.db", ["a.csv", "b.csv"]),
+    ] {
+        let seen = seen(&world, line);
+        // Each drawing of a bar is a line of its own: bytes, bytes a second, how long it will take, rows and failures.
+        for name in files.iter().chain(&["2 files"]) {
+            let drawn = seen.split(['\r', '\n']).filter(|line| line.contains(name) && line.contains("eta"));
+            let whole = |line: &&str| ["/s", "rows", "failed", "iB"].iter().all(|part| line.contains(part));
+            assert!(drawn.filter(whole).count() > 0, "{name}: {seen}");
+        }
+        assert!(seen.contains("1 failed"), "{seen}");
+    }
+}
+
+#[test]
+fn the_four_kinds_of_the_catalogue_are_told_by_their_files_names() {
+    let world = World::new();
+    let record = |kind: &str, payload: &str| {
+        format!("{{\"kind\":\"{kind}\",\"source_name\":\"s\",\"external_id\":\"1\",\"payload\":{payload}}}\n")
+    };
+    world.write("series.jsonl", record("series", "{\"title\":\"One\"}"));
+    world.write("characters.ndjson", record("character", "{\"name\":\"Ann\"}"));
+    world.write("pets.jsonl.gz", crate::world::gzip(record("pet", "{\"name\":\"Rex\"}").as_bytes()));
+    world.write("releases.jsonl", record("character", "{}"));
+    world.write("other.jsonl", lines(0, 3));
+    let all = ["series.jsonl", "characters.ndjson", "pets.jsonl.gz", "releases.jsonl", "other.jsonl"];
+    let done = run(&world, &all, &[]);
+    let printed: serde_json::Value = serde_json::from_slice(&done.0.stdout).unwrap();
+    let kinds: Vec<_> = printed["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| format!("{} {}", file["kind"], file["failed"]))
+        .collect();
+    let catalogue = r#""catalogue" "#;
+    let expected = [0, 0, 0, 1].map(|failed| format!("{catalogue}{failed}"));
+    assert_eq!(kinds[..4], expected, "{printed}");
+    assert_eq!(kinds[4], r#""table" 0"#);
+    assert_eq!(world.rows("SELECT (SELECT count(*) FROM series), (SELECT count(*) FROM other)"), ["1|3"]);
+}
+
+#[test]
+fn what_is_there_already_costs_no_write() {
+    let world = World::new();
+    world.write("t.jsonl", lines(0, 500));
+    world.write("users.csv", generated(500));
+    run(&world, &["t.jsonl"], &[]).file(0);
+    world.run(&["users.csv"]).file(0);
+    let guards = ["t", "nodes", "node_metadata"].map(|table| {
+        ["INSERT", "UPDATE", "DELETE"].map(|verb| {
+            let when = if verb == "INSERT" { "AFTER" } else { "BEFORE" };
+            format!("CREATE TRIGGER {table}_{verb} {when} {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'written'); END;")
+        })
+    });
+    world.sql().execute_batch(&guards.concat().concat()).unwrap();
+    assert_eq!(run(&world, &["t.jsonl"], &[]).counts(0), "COMPLETED 500 0 0 500 0 0");
+    assert_eq!(world.run(&["users.csv"]).counts(0), "COMPLETED 500 0 0 500 0 0");
+    let Some(database) = crate::cluster::database() else { return };
+    let env = [("DATABASE", database.url.as_str())];
+    let versions = || {
+        let ask = |table: &str| format!("(SELECT string_agg(xmin || '.' || ctid, ',' ORDER BY ctid) FROM {table})");
+        crate::cluster::sql(&database.url, &format!("SELECT {}, {}, {}", ask("t"), ask("nodes"), ask("node_metadata")))
+    };
+    let both = || {
+        let into = ["--into", "env:DATABASE"];
+        let counts = run(&world, &[&["t.jsonl"], &into[..]].concat(), &env).counts(0);
+        [counts, world.run_with(&[&["users.csv"], &into[..]].concat(), &env).counts(0)]
+    };
+    assert_eq!(both(), ["COMPLETED 500 500 0 0 0 0"; 2]);
+    let before = versions();
+    assert_eq!(both(), ["COMPLETED 500 0 0 500 0 0"; 2]);
+    assert_eq!(versions(), before);
+}
+
+#[test]
+fn many_tables_go_into_a_server_side_by_side() {
+    let Some(database) = crate::cluster::database() else { return };
+    let world = World::new();
+    let names: Vec<_> = (0..9).map(|at| format!("table{at}.jsonl")).collect();
+    for (at, name) in names.iter().enumerate() {
+        world.write(name, lines(0, 500 + at));
+    }
+    let mut args: Vec<_> = names.iter().map(String::as_str).collect();
+    args.extend(["--into", "env:DATABASE"]);
+    assert_eq!(run(&world, &args, &[("DATABASE", &database.url)]).counts(0), "COMPLETED 500 500 0 0 0 0");
+    for at in 0..9 {
+        let count = format!("SELECT count(*) FROM table{at}");
+        assert_eq!(crate::cluster::sql(&database.url, &count), [[(500 + at).to_string()]]);
+    }
+}
+
+#[test]
+fn a_line_of_more_than_ten_mebibytes_is_rejected_alone() {
+    let world = World::new();
+    let line = |length: usize| format!("{{\"id\":{length},\"text\":\"{}\"}}\n", "x".repeat(length - 30));
+    world.write("t.jsonl", line(10 << 20) + &line((10 << 20) + 100) + "{\"id\":3}\n");
+    assert_eq!(run(&world, &["t.jsonl", "--rejects", "r"], &[]).counts(1), "PARTIALLY_FAILED 3 2 0 0 0 1");
+    let reason: serde_json::Value = serde_json::from_str(world.read("r/t.reasons.jsonl").trim()).unwrap();
+    assert_eq!(
+        (&reason["file"], &reason["line"], &reason["code"]),
+        (&"t.jsonl".into(), &2.into(), &"line_too_long".into())
+    );
+}

@@ -4,16 +4,18 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::Context;
-use super::bars::Bar;
+use super::bars::{All, Bar, OneOf};
 use super::report::{Line, own_name};
 use crate::backend::imports::{BulkBegin, BulkFile};
 use crate::bulk::BulkError;
 use crate::bulk::inputs::Source;
 use crate::bulk::nodes::{self, Options, Summary};
+use crate::bulk::tables::Meter;
 use crate::cli::exit::Exit;
 use crate::cli::import::ImportArgs;
 use crate::cli::messages;
@@ -33,6 +35,9 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
     let domain = args.domain.clone().unwrap_or_default();
     let nodes = NodesOptions { domain, group: args.group.clone(), refs: args.refs };
     let (import, files) = if args.dry_run { (None, Vec::new()) } else { begin(context, &nodes, urls).await? };
+    let sources: Vec<_> = urls.iter().cloned().map(Source::Object).collect();
+    let meters: Vec<_> = urls.iter().map(|_| Arc::new(Meter::default())).collect();
+    let all = All::new(sources.iter(), meters.clone());
     for (index, url) in urls.iter().enumerate() {
         let options = Options {
             url: Some(url.clone()),
@@ -43,10 +48,11 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
             max_row: context.settings.objects.max_line,
         };
         let bar = Bar::new(url.name());
+        let watched = OneOf { bar: &bar, meter: &meters[index], all: &all };
         let file = files.get(index);
         let imported = match file {
-            Some(file) => nodes::import(imports, context.sources, file, &options, &bar, context.stop.clone()).await,
-            None => nodes::check(imports, context.sources, &options, &bar, context.stop.clone()).await,
+            Some(file) => nodes::import(imports, context.sources, file, &options, &watched, context.stop.clone()).await,
+            None => nodes::check(imports, context.sources, &options, &watched, context.stop.clone()).await,
         };
         bar.finish();
         let imported = match (imported, file) {
@@ -81,6 +87,7 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
             }
         }
     }
+    all.finish();
     Ok((lines, if exit == Exit::Done && rejected { Exit::SomeFailed } else { exit }))
 }
 
@@ -137,7 +144,7 @@ async fn write_rejects(
         after = last.line;
         for failure in &some {
             let row = failure.original.as_deref().unwrap_or_default().trim_ascii_end();
-            let reason = json!({ "line": failure.line, "byte_offset": failure.offset,
+            let reason = json!({ "file": url.name(), "line": failure.line, "byte_offset": failure.offset,
                 "reference_id": failure.external_id, "code": failure.code, "message": failure.message });
             rows.write_all(row).and_then(|()| rows.write_all(b"\n")).map_err(fault)?;
             writeln!(reasons, "{reason}").map_err(fault)?;

@@ -122,7 +122,7 @@ pub(super) async fn write_lines(
         let Some(last) = some.last() else { break };
         after = last.line;
         for failure in &some {
-            let reason = json!({ "line": failure.line, "byte_offset": failure.offset, "code": failure.code,
+            let reason = json!({ "file": name, "line": failure.line, "byte_offset": failure.offset, "code": failure.code,
                 "message": failure.message, "kept": failure.original.is_some() });
             if let Some(original) = &failure.original {
                 lines.write_all(original).and_then(|()| lines.write_all(b"\n")).map_err(fault)?;

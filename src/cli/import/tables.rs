@@ -73,7 +73,7 @@ pub(super) async fn each(context: &Context<'_>, files: Vec<TableFile>) -> Result
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort();
     let parsers = Parsers::new(threads, at_once.min(groups.len()));
-    let all = All::new(&files.iter().map(|file| &file.source).collect::<Vec<_>>(), meters.clone());
+    let all = All::new(files.iter().map(|file| &file.source), meters.clone());
     let each = Each { context, files: &files, begun, parsers, meters, all, over: AtomicBool::new(false) };
     let groups = futures::stream::iter(groups).map(|group| each.group(group)).buffer_unordered(at_once);
     let mut done: Vec<_> = groups.collect::<Vec<_>>().await.into_iter().flatten().collect();
