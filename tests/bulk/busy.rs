@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::place::{IMPORTS, JSON, LINES, Place, Served, lines as records, record};
+use crate::place::{Answer, IMPORTS, JSON, LINES, Place, Served, lines as records, record};
 use crate::rude::{Rude, honest};
 use crate::tables::{lines, run};
 use crate::world::{Done, World, signal, until};
@@ -26,20 +26,30 @@ fn posts(served: &Served, number: usize) -> Vec<u16> {
     let part =
         json!({ "source_name": "s", "source_id": number.to_string(), "title": format!("T{number}") }).to_string();
     let body = json!({ "source": format!("other {number}") }).to_string();
-    let mut answers = vec![
+    let answers = [
         served.ask("POST", ANIME, &[JSON, token], part.as_bytes()),
         served.ask("POST", IMPORTS, &[JSON], body.as_bytes()),
     ];
-    if let Some(import) = answers[1].header("location").map(str::to_owned) {
-        answers.push(served.send(&import, &[LINES], &records([record(number)])));
-        answers.push(served.send(
-            &import,
-            &[JSON, ("Prefer", "wait=1")],
-            json!([record(number)]).to_string().as_bytes(),
-        ));
-        answers.push(served.send(&import, &[JSON], br#"{"storage_url":"none.jsonl"}"#));
+    let import = answers[1].header("location").map(str::to_owned);
+    let mut statuses = checked(&answers);
+    if let Some(import) = import {
+        statuses.extend(batch_posts(served, &import, number));
     }
-    for answer in &answers {
+    statuses
+}
+
+/// Batches of all kinds.
+fn batch_posts(served: &Served, import: &str, number: usize) -> Vec<u16> {
+    let batch = |headers: &[(&str, &str)], body: &[u8]| served.send(import, headers, body);
+    checked(&[
+        batch(&[LINES], &records([record(number)])),
+        batch(&[JSON, ("Prefer", "wait=1")], json!([record(number)]).to_string().as_bytes()),
+        batch(&[JSON], json!({ "storage_url": format!("none{number}.jsonl") }).to_string().as_bytes()),
+    ])
+}
+
+fn checked(answers: &[Answer]) -> Vec<u16> {
+    for answer in answers {
         let taken = (200..300).contains(&answer.status);
         assert!(taken || (answer.status == 503 && answer.header("retry-after").is_some()), "{}", answer.text);
     }
@@ -51,7 +61,7 @@ fn slow(place: &Place) {
     let file = rusqlite::Connection::open(place.folder.path().join("state/catalog.db")).unwrap();
     file.execute_batch(
         "CREATE TRIGGER slow AFTER INSERT ON t WHEN NEW._key % 1000 = 1 BEGIN
-         SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 1000000) SELECT x FROM c);
+         SELECT count(*) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 3000000) SELECT x FROM c);
          END",
     )
     .unwrap();
@@ -67,16 +77,19 @@ fn whoever_writes_while_a_file_comes_in_is_served_or_told_to_come_back() {
     served.finalise(&table_import(&served, "t.jsonl"));
     slow(&place);
     std::fs::write(folder.join("t.jsonl"), lines(0, 10_000)).unwrap();
+    // It is there before the file is: its batches are asked for at any length, and yet not kept waiting for ever.
+    let early = served.import(&json!({ "source": "early" }));
     let import = table_import(&served, "t.jsonl");
     let status = || served.get(&format!("{import}/batches"))["items"][0]["status"].as_str().unwrap().to_owned();
-    let (mut seen, mut number) = (Vec::new(), 0);
+    let (mut seen, mut batches, mut number) = (Vec::new(), Vec::new(), 0);
     while ["created", "started"].contains(&status().as_str()) {
         number += 1;
         seen.extend(posts(&served, number));
+        batches.extend(batch_posts(&served, &early, number));
         // Whoever only reads is not kept waiting.
         assert_eq!(served.ask("GET", "/api/v1/anime?limit=1", &[], b"").status, 200);
     }
-    assert!(seen.contains(&503), "nobody had to wait: {seen:?}");
+    assert!(seen.contains(&503) && batches.contains(&503), "nobody had to wait: {seen:?} {batches:?}");
     assert!(posts(&served, number + 1).iter().all(|status| *status < 300), "{}", served.log());
     assert_eq!(served.finalise(&import)["rows"]["inserted"], 9999);
 }
