@@ -211,11 +211,9 @@ async fn numbers_beyond_what_64_bits_hold_stay_as_they_are_written() {
         "1.8e308",
     ];
     let world = World::new();
-    let lines = |from: usize| -> String {
-        let some = numbers.iter().enumerate().skip(from);
-        some.map(|(at, number)| format!("{{\"id\":{at},\"n\":{number},\"k\":{number}}}\n")).collect()
-    };
-    world.write("all.jsonl", lines(0));
+    let record = |(at, number): (usize, &&str)| format!("{{\"id\":{at},\"n\":{number},\"k\":{number}}}");
+    let lines: Vec<_> = numbers.iter().enumerate().map(record).collect();
+    world.write("all.jsonl", lines.join("\n"));
     // As keys, too.
     world.write("keys.jsonl", numbers.map(|number| format!("{{\"id\":{number},\"text\":\"{number}\"}}\n")).concat());
     world.write("small.jsonl", "{\"id\":1,\"n\":1e-400}\n{\"id\":2,\"n\":0.1}\n");

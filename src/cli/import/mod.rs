@@ -207,6 +207,6 @@ fn say_how_to_go_on(args: &ImportArgs, redactor: &Redactor) {
         return;
     }
     let resume::Resume { command, hints } = resume::command(std::env::args_os().skip(1));
-    let hints: String = hints.iter().map(|hint| format!("hint: {hint}\n")).collect();
-    messages::say(&redactor.redact(&format!("not everything is in. To go on:\n  {command}\n{hints}")));
+    let hints = hints.iter().flat_map(|hint| ["\nhint: ", hint]).collect::<String>();
+    messages::say(&redactor.redact(&format!("not everything is in. To go on:\n  {command}{hints}")));
 }
