@@ -44,12 +44,19 @@ pub(super) struct Work<T, F> {
     job: Option<F>,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
+    /// It is not done for a caller who has gone away.
+    if_wanted: bool,
     place: Arc<Place>,
 }
 
 impl<T, F> Work<T, F> {
-    pub(super) fn new(job: F, reply: oneshot::Sender<Result<T, StoreError>>, place: Arc<Place>) -> Self {
-        Self { job: Some(job), result: None, reply, place }
+    pub(super) fn new(
+        job: F,
+        reply: oneshot::Sender<Result<T, StoreError>>,
+        if_wanted: bool,
+        place: Arc<Place>,
+    ) -> Self {
+        Self { job: Some(job), result: None, reply, if_wanted, place }
     }
 }
 
@@ -61,8 +68,7 @@ where
 {
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let Some(job) = self.job.take() else { return Ok(()) };
-        // Whoever gave up waiting has been told that nothing was done.
-        if self.reply.is_closed() {
+        if self.if_wanted && self.reply.is_closed() {
             return Ok(());
         }
         let result = job(connection).map_err(|error| self.place.job_error(&error.into()));
