@@ -231,3 +231,40 @@ fn a_restart_of_the_server_in_mid_copy_costs_no_row() {
         assert_eq!(cluster::sql(&database.url, &count), [["60000", "60000", "0", "59999"]]);
     }
 }
+
+#[test]
+fn records_of_the_catalogue_are_gone_on_with_too() {
+    let record = |id: usize| {
+        format!(
+            "{{\"kind\":\"series\",\"source_name\":\"s\",\"external_id\":\"{id}\",\"payload\":{{\"title\":\"Title {id}\"}}}}\n"
+        )
+    };
+    let content: String = (0..300).map(record).chain(["nonsense\n".to_owned()]).collect();
+    for point in [
+        "imports.create.before_commit=1",
+        "imports.create.after_commit=1",
+        "imports.fetch.before_commit=1",
+        "imports.fetch.after_commit=1",
+        "imports.finalise.before_commit=1",
+        "imports.finalise.after_commit=1",
+        "imports.claim.after_commit=1",
+        "imports.record.before_commit=40",
+        "imports.record.after_commit=90",
+        "imports.settle.before_commit=1",
+    ] {
+        let world = World::new();
+        world.write("series.jsonl", &content);
+        let lease = ("IMPORT_LEASE_SECONDS", "0.5");
+        let killed = run(&world, &["series.jsonl"], &[lease, ("PARSER_CRASH_AT", point)]);
+        assert_eq!(killed.0.status.signal(), Some(SIGABRT), "{point}: {}", killed.said());
+        let resumed = run(&world, &["series.jsonl", "--resume"], &[lease]);
+        let file = resumed.file(1);
+        assert_eq!((file["total"].as_u64(), file["failed"].as_u64()), (Some(301), Some(1)), "{point}: {file}");
+        assert_eq!(world.rows("SELECT count(*), count(DISTINCT title) FROM series"), ["300|300"], "{point}");
+        assert_eq!(
+            world.rows("SELECT count(*), sum(change = 'created') FROM import_result WHERE status = 'completed'"),
+            ["300|300"],
+            "{point}"
+        );
+    }
+}

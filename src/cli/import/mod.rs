@@ -12,6 +12,7 @@ mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -29,6 +30,9 @@ use sort::Sorted;
 
 pub(in crate::cli) use args::HELP;
 pub use args::ImportArgs;
+
+/// How long whatever writes into standard input may think.
+const PIPE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What every kind needs.
 struct Context<'a> {
@@ -151,8 +155,11 @@ async fn import(
     let limits = Limits {
         record_bytes: settings.objects.max_line,
         batch_bytes: u64::MAX,
+        workers: settings.imports.workers,
+        attempts: settings.imports.attempts,
+        lease: settings.imports.lease,
+        idle: PIPE,
         bulk: settings.imports.bulk.clone(),
-        ..Limits::default()
     };
     let imports = Imports::new(Arc::new(store), limits, Some(sources.clone()));
     let context = Context { args, location, settings, imports: &imports, sources: &sources, redactor, stop };
