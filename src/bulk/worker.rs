@@ -21,6 +21,7 @@ use crate::observe::events;
 use crate::store::StoreError;
 use crate::store::imported;
 use crate::store::objects::{ObjectUrl, Sources};
+use crate::store::sql::Engine;
 
 /// How long nobody looks for a file, unless somebody says that there is one: other processes do not.
 const IDLE: Duration = Duration::from_millis(500);
@@ -180,6 +181,9 @@ impl Worker {
             let reason = format!("`{table}` is a table of the program itself, or may become one");
             return Err(BulkError::Options(reason));
         }
+        // The embedded file has one writer, for whom everybody else waits.
+        let near = matches!(source, Source::Object(ObjectUrl::File(_)));
+        let spool = self.imports.store().engine() == Engine::Sqlite && !near;
         let options = tables::Options {
             source,
             table,
@@ -188,6 +192,7 @@ impl Worker {
             batch: (options.atomic == Atomic::Batch).then_some(file.piece_rows),
             max_errors: None,
             max_line: self.max_row,
+            spool,
         };
         let parsers = tables::Parsers::new(1, 1);
         let done = tables::import(&self.imports, &self.sources, file, &options, &parsers, &heard.meter, stop).await?;

@@ -223,7 +223,7 @@ fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
     Some(match kind {
         StoreErrorKind::NotEmpty(_) => Cow::Borrowed(NOT_EMPTY),
         StoreErrorKind::Full => {
-            Cow::Owned(format!("free some space on the disk of `{}`, then `parser run --resume`", folder.display()))
+            Cow::Owned(format!("free some space on the disk of `{}`, then go on with `--resume`", folder.display()))
         }
         StoreErrorKind::ReadOnly(_) => Cow::Owned(format!(
             "check that `{}` exists and that this user may write to it, or set STATE_PATH to a folder that it may",
@@ -233,12 +233,12 @@ fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
             "restore `{0}` from a backup, or move it away (with `{0}-wal` and `{0}-shm`) and run again to build it anew",
             path.display()
         )),
-        StoreErrorKind::Locked => Cow::Borrowed("wait for the other process to end, then `parser run --resume`"),
+        StoreErrorKind::Locked => Cow::Borrowed("wait for the other process to end, then go on with `--resume`"),
         StoreErrorKind::NewerSchema { .. } => {
             Cow::Borrowed("use the newer version of parser that wrote it, or another STATE_PATH")
         }
-        StoreErrorKind::Io(_) => Cow::Borrowed("check the disk, then `parser run --resume`"),
-        StoreErrorKind::Closed => Cow::Borrowed("an earlier message says why; then `parser run --resume`"),
+        StoreErrorKind::Io(_) => Cow::Borrowed("check the disk, then go on with `--resume`"),
+        StoreErrorKind::Closed => Cow::Borrowed("an earlier message says why; then go on with `--resume`"),
         _ => return None,
     })
 }
@@ -246,7 +246,7 @@ fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
 fn server_hint(kind: &StoreErrorKind) -> Option<&'static str> {
     Some(match kind {
         StoreErrorKind::NotEmpty(_) => NOT_EMPTY,
-        StoreErrorKind::Full => "free some space on the disk of the PostgreSQL server, then `parser run --resume`",
+        StoreErrorKind::Full => "free some space on the disk of the PostgreSQL server, then go on with `--resume`",
         StoreErrorKind::ReadOnly(_) => "it is a standby or set read-only: DATABASE_URL has to name the primary",
         StoreErrorKind::Corrupt(_) => {
             "the database is damaged or its tables were changed by hand: restore a backup, or name an empty database"
@@ -258,7 +258,7 @@ fn server_hint(kind: &StoreErrorKind) -> Option<&'static str> {
         StoreErrorKind::Conflict(_) => "it was tried several times; try again when less is going on",
         StoreErrorKind::Unavailable(_) => {
             "is PostgreSQL running there, and are host and port in DATABASE_URL right? `parser diagnose` asks it; \
-             then `parser run --resume`"
+             then go on with `--resume`"
         }
         StoreErrorKind::Exhausted { .. } => "raise DATABASE_CONNECTIONS, or send fewer requests at once",
         StoreErrorKind::Login(_) => "check user and password in DATABASE_URL, and the server's pg_hba.conf",
@@ -270,8 +270,8 @@ fn server_hint(kind: &StoreErrorKind) -> Option<&'static str> {
         StoreErrorKind::Address(_) => {
             "DATABASE_URL is postgres://user:password@host:port/database, with special characters percent-encoded"
         }
-        StoreErrorKind::Io(_) => "look into the log of the PostgreSQL server, then `parser run --resume`",
-        StoreErrorKind::Closed => "an earlier message says why; then `parser run --resume`",
+        StoreErrorKind::Io(_) => "look into the log of the PostgreSQL server, then go on with `--resume`",
+        StoreErrorKind::Closed => "an earlier message says why; then go on with `--resume`",
         StoreErrorKind::Locked | StoreErrorKind::Refused(_) => return None,
     })
 }

@@ -136,8 +136,8 @@ impl Store {
         }
     }
 
-    /// Runs a change in a transaction of its own. `Ok` means committed; an error means that nothing of it stands. The
-    /// job runs on the engine's thread: it may take its time, but does nothing but ask and change the store.
+    /// Runs a change in a transaction of its own. `Ok` means committed; an error means that nothing of it stands. Of a
+    /// caller who gives up before its turn, nothing is done. The job runs on the engine's thread: it may take its time, but does nothing but ask and change the store.
     pub async fn write<T, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -145,7 +145,7 @@ impl Store {
     {
         match &self.inner {
             Inner::Sqlite { writer, .. } => {
-                writer.submit(Some(points), move |connection| job(&Session::Sqlite(connection))).await
+                writer.submit_if_wanted(points, move |connection| job(&Session::Sqlite(connection))).await
             }
             Inner::Postgres(pool) => pool.submit(Some(points), job).await,
         }
@@ -183,7 +183,7 @@ impl Store {
     }
 
     /// An error about this store.
-    pub(super) fn error(&self, kind: StoreErrorKind) -> StoreError {
+    pub fn error(&self, kind: StoreErrorKind) -> StoreError {
         match &self.inner {
             Inner::Sqlite { writer, .. } => StoreError::new(writer.path(), Party::Backend, kind),
             Inner::Postgres(pool) => pool.error(kind),

@@ -9,14 +9,19 @@
 
 #[path = "../objects/bucket.rs"]
 mod bucket;
+mod busy;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "other tests stop the cluster, too")]
 mod cluster;
 mod crash;
+#[path = "../postgres/disk.rs"]
+mod disk;
 mod engines;
+mod full_disk;
 mod jobs;
 mod nodes;
 mod nodes_store;
+mod options;
 #[path = "../imports/place.rs"]
 #[expect(dead_code, reason = "other tests ask for more")]
 mod place;

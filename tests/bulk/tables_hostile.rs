@@ -56,6 +56,7 @@ pub(crate) async fn attempt(
         batch,
         max_errors: None,
         max_line: 1 << 20,
+        spool: false,
     };
     let (_keep, stop) = watch::channel(false);
     let meter = Arc::new(Meter::default());
@@ -194,6 +195,52 @@ async fn both_engines_take_the_same_script_alike() {
     parser::store::copy::copy(&copied, &stores[0], true).await.unwrap();
     let t = dump(&stores[0], "SELECT _key, \"groupID\", name, mass, published, note FROM t ORDER BY _key", 6).await;
     assert_eq!(plain(t), seen[0].1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_beyond_what_64_bits_hold_stay_as_they_are_written() {
+    let numbers = [
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "123456789012345678901234567890",
+        "1e400",
+        "-1e400",
+        "1.7976931348623157e308",
+        "1.8e308",
+    ];
+    let world = World::new();
+    let record = |(at, number): (usize, &&str)| format!("{{\"id\":{at},\"n\":{number},\"k\":{number}}}");
+    let lines: Vec<_> = numbers.iter().enumerate().map(record).collect();
+    world.write("all.jsonl", lines.join("\n"));
+    // As keys, too.
+    world.write("keys.jsonl", numbers.map(|number| format!("{{\"id\":{number},\"text\":\"{number}\"}}\n")).concat());
+    world.write("small.jsonl", "{\"id\":1,\"n\":1e-400}\n{\"id\":2,\"n\":0.1}\n");
+    let Some(stores) = stores(&world).await else { return };
+    for store in &stores {
+        let all = load(store, &world, "all.jsonl", "numbers", None).await;
+        assert_eq!((all.rows.inserted, all.rows.failed), (9, 0), "{all:?}");
+        let found = dump(store, "SELECT n FROM numbers ORDER BY id", 1).await;
+        let found: Vec<_> = found.into_iter().map(|mut row| row.remove(0)).collect();
+        // The largest that a real holds is written as reals are; what is above it is kept letter by letter.
+        for (number, found) in numbers.iter().zip(&found).filter(|(number, _)| !number.contains("e308")) {
+            assert_eq!(*found, Cell::Text((*number).to_owned()));
+        }
+        assert_eq!(found[8], Cell::Text("1.8e308".to_owned()));
+        assert_eq!(load(store, &world, "all.jsonl", "numbers", None).await.rows.unchanged, 9);
+        let keys = load(store, &world, "keys.jsonl", "number_keys", None).await;
+        assert_eq!((keys.rows.inserted, keys.rows.duplicates, keys.rows.failed), (9, 0, 0), "{keys:?}");
+        let same = "SELECT count(*) FROM number_keys WHERE id = text OR text LIKE '%7e308'";
+        assert_eq!(dump(store, same, 1).await[0][0], Cell::Int(9));
+        assert_eq!(load(store, &world, "keys.jsonl", "number_keys", None).await.rows.unchanged, 9);
+        // So does what is too small for a real.
+        load(store, &world, "small.jsonl", "small", None).await;
+        assert_eq!(
+            dump(store, "SELECT n FROM small ORDER BY id", 1).await,
+            [["1e-400"], ["0.1"]].map(|row| row.map(|text| Cell::Text(text.to_owned())))
+        );
+    }
 }
 
 fn messy_line() -> impl Strategy<Value = Vec<u8>> {

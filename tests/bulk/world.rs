@@ -56,6 +56,16 @@ impl World {
         Done(self.command(args, env).output().unwrap())
     }
 
+    /// Runs the command that an import has printed to go on, in a shell.
+    pub(crate) fn again(&self, said: &str, env: &[(&str, &str)]) -> Done {
+        let line = said.lines().find(|line| line.starts_with("  parser import ")).unwrap_or_else(|| panic!("{said}"));
+        let program = std::path::Path::new(env!("CARGO_BIN_EXE_parser"));
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", line]).current_dir(self.folder.path()).env_clear().envs(env.iter().copied());
+        shell.env("PATH", program.parent().unwrap());
+        Done(shell.stdin(Stdio::null()).output().unwrap())
+    }
+
     pub(crate) fn sql(&self) -> rusqlite::Connection {
         let connection = rusqlite::Connection::open(self.path("state/catalog.db")).unwrap();
         connection.busy_timeout(Duration::from_secs(10)).unwrap();

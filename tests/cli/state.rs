@@ -91,3 +91,32 @@ fn the_former_crawlers_state_is_taken_over() {
     assert_eq!(shown["version"], 2);
     assert!(world.root().join("parser_state.catalog.db").exists());
 }
+
+#[test]
+fn a_state_command_that_is_killed_is_run_again() {
+    let mut world = World::new();
+    world.full(0);
+    let file = world.output("state.json");
+    world.run(&["state", "export", file.to_str().unwrap()]).expect(0);
+    let known = world.run(&["state", "show", "--json"]).expect(0).json();
+    for point in ["checkpoint.import.before_ledger", "checkpoint.import.after_ledger"] {
+        world.set("STATE_PATH", point);
+        world.set("PARSER_CRASH_AT", format!("{point}=1"));
+        let died = world.run(&["state", "import", file.to_str().unwrap()]);
+        assert_eq!(died.code, None, "{point}: {died}");
+        world.unset("PARSER_CRASH_AT");
+        world.run(&["state", "import", file.to_str().unwrap()]).expect(0).prints(&["imported 65 titles"]);
+        let other = world.run(&["state", "show", "--json"]).expect(0).json();
+        assert_eq!((&other["titles"], &other["watermark"]), (&known["titles"], &known["watermark"]), "{point}");
+    }
+    world.set("STATE_PATH", "state");
+    let ledger = world.state().join("ledger.jsonl");
+    let bad = std::fs::read_to_string(&ledger).unwrap().replacen('\n', "\ngarbage\n", 1);
+    std::fs::write(&ledger, bad).unwrap();
+    world.set("PARSER_CRASH_AT", "checkpoint.repair.before_ledger=1");
+    let died = world.run(&["state", "repair"]);
+    assert_eq!(died.code, None, "{died}");
+    world.unset("PARSER_CRASH_AT");
+    world.run(&["state", "repair"]).expect(0).prints(&["took out 1 bad lines"]);
+    world.run(&["state", "show"]).expect(0).prints(&["65 known"]);
+}

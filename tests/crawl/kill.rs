@@ -110,9 +110,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("checkpoint.compact.after", "tests/checkpoint"),
     ("checkpoint.repair.before_truncate", "tests/checkpoint"),
     ("checkpoint.repair.after_truncate", "tests/checkpoint"),
-    ("checkpoint.repair.before_ledger", "tests/checkpoint: `state repair`"),
-    ("checkpoint.import.before_ledger", "tests/checkpoint: `state import`"),
-    ("checkpoint.import.after_ledger", "tests/checkpoint: `state import`"),
+    ("checkpoint.repair.before_ledger", "tests/cli/state.rs"),
+    ("checkpoint.import.before_ledger", "tests/cli/state.rs"),
+    ("checkpoint.import.after_ledger", "tests/cli/state.rs"),
     ("checkpoint.migrate.before_backup", "tests/checkpoint"),
     ("checkpoint.migrate.after_backup", "tests/checkpoint"),
     ("checkpoint.migrate.after_ledger", "tests/checkpoint"),
@@ -361,6 +361,31 @@ fn every_crash_point_of_the_code_is_listed() {
         .map(str::to_owned)
         .collect();
     assert_eq!(named, listed);
+}
+
+/// And whoever says where it is used must be right.
+#[test]
+fn every_crash_point_is_used_where_it_is_said_to_be() {
+    let mut unused = Vec::new();
+    for (point, place) in ELSEWHERE {
+        let place = if place.starts_with("tests/") { (*place).to_owned() } else { format!("tests/crawl/{place}") };
+        let mut text = String::new();
+        read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join(&place), &mut text);
+        if !text.contains(&format!("\"{point}")) {
+            unused.push(format!("{point} in {place}"));
+        }
+    }
+    assert!(unused.is_empty(), "{unused:#?}");
+}
+
+fn read_all(path: &Path, text: &mut String) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            read_all(&entry.unwrap().path(), text);
+        }
+    } else {
+        text.push_str(&std::fs::read_to_string(path).unwrap_or_default());
+    }
 }
 
 fn collect(folder: &Path, named: &mut BTreeSet<String>) {

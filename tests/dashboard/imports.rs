@@ -75,8 +75,9 @@ fn an_import_shows_what_failed_and_why() {
     assert!(!page.contains("Cancel this import") && !page.contains("data-events"), "it has ended");
     assert!(visitor.page("/imports?status=failed").contains("There is none."));
     assert!(visitor.page("/imports?status=partially_failed").contains(&id));
-    let originals = visitor.get(&format!("/api/v1/imports/{id}/results?status=failed"));
+    let originals = visitor.get(&format!("/imports/{id}/failed"));
     assert_eq!(originals.status, 200, "the link to the originals works: {}", originals.text);
+    assert!(originals.text.contains("\"original\":\"{"), "{}", originals.text);
 }
 
 #[test]

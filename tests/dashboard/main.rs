@@ -3,6 +3,7 @@
 
 mod axe;
 mod browser;
+mod bulk;
 mod chromium;
 #[path = "../postgres/cluster.rs"]
 #[allow(clippy::print_stdout, reason = "it says what it skips")]

@@ -1,9 +1,11 @@
 //! Search by name.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::visitor::Visitor;
-use crate::world::{ANIME, Served, TOKEN};
+use crate::world::{ANIME, Served, TOKEN, command};
 
 fn titles(visitor: &Visitor, question: &str) -> Vec<String> {
     let question: String = url::form_urlencoded::byte_serialize(question.as_bytes()).collect();
@@ -68,6 +70,12 @@ fn rows_that_are_older_than_the_search_are_found_after_the_next_start() {
     first.execute("UPDATE series SET search_text = NULL");
     assert_eq!(titles(&Visitor::new(&first), "錬金"), [""; 0]);
     first.stop();
+    for point in ["catalogue.search.before_commit", "catalogue.search.after_commit"] {
+        let args = ["serve", "--listen", "127.0.0.1:0"];
+        let env = [("INTERNAL_TOKEN", TOKEN), ("PARSER_CRASH_AT", &format!("{point}=1"))];
+        let killed = command(folder.path(), &args, &env).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert_eq!(killed.unwrap().code(), None, "{point}");
+    }
     let second = Served::start(folder.path(), &[("INTERNAL_TOKEN", TOKEN)]);
     answers(&Visitor::new(&second));
 }

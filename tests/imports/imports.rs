@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::place::{IMPORTS, JSON, LINES, Place, lines, on_each_engine, record, refused};
+use crate::place::{DEADLINE, IMPORTS, JSON, LINES, Place, lines, on_each_engine, record, refused};
 
 #[test]
 fn an_import_goes_its_way() {
@@ -88,6 +88,29 @@ fn a_key_makes_one_import_and_stands_for_one_request() {
         assert_eq!(served.ask("GET", &format!("{IMPORTS}?status=x"), &[], b"").status, 422);
         assert_eq!(served.ask("GET", &format!("{IMPORTS}/01a20210-2e58-7546-8038-e1c30add527b"), &[], b"").status, 404);
         assert_eq!(served.ask("GET", &format!("{IMPORTS}/x"), &[], b"").status, 404);
+    });
+}
+
+#[test]
+fn a_cancel_whose_server_is_killed_is_all_or_nothing() {
+    on_each_engine(|place| {
+        for point in ["imports.cancel.before_commit", "imports.cancel.after_commit"] {
+            let mut served = place.serve_hastily(&[("PARSER_CRASH_AT", &format!("{point}=1"))]);
+            let later = json!({ "source": point, "process": "later" });
+            let import = served.import(&later);
+            served.send(&import, &[LINES], &lines((1..=10).map(record)));
+            assert!(served.try_ask("POST", &format!("{import}/cancel"), &[], b"").is_none(), "{point}");
+            let started = std::time::Instant::now();
+            while !served.is_dead() {
+                assert!(started.elapsed() < DEADLINE);
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            let served = place.serve_hastily(&[]);
+            let asked = served.ask("POST", &format!("{import}/cancel"), &[], b"");
+            assert_eq!((asked.status, asked.json()["status"].as_str()), (200, Some("cancelled")), "{point}");
+            let open = ["created", "started", "retrying"].map(|name| asked.json()["results"][name].clone());
+            assert_eq!(open, [0, 0, 0].map(Value::from), "{point}");
+        }
     });
 }
 

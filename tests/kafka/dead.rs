@@ -28,6 +28,13 @@ fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
 
     // Nothing is done in a dry run; what is discarded is listed no more.
     assert_eq!(world.json(&["dlq", "replay", "--dry-run", "--json"])["count"], 3);
+    let killed = |point: &str| {
+        let mut command = world.command(&["dlq", "discard", "--reason", "^malformed", "--json"]);
+        let died = command.env("PARSER_CRASH_AT", format!("{point}=1")).output().unwrap();
+        assert_eq!(died.status.code(), None, "{point}: {}", String::from_utf8_lossy(&died.stderr));
+        world.json(&["dlq", "list", "--json"])["count"].clone()
+    };
+    assert_eq!(killed("dead_letters.settle.before_commit"), 3);
     let discarded = world.json(&["dlq", "discard", "--reason", "^malformed", "--json"]);
     assert_eq!(discarded["discarded"], json!([id]));
     assert_eq!(world.json(&["dlq", "list", "--json"])["count"], 2);
@@ -53,8 +60,12 @@ fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
     assert_eq!(times.len(), 3);
     assert!(times.contains(&"2".to_owned()), "{times:?}");
     assert!(sent.iter().all(|one| header(one, "__connect.errors.topic").is_none()));
-    // Three refused, one of them again; then two that went well.
-    assert_eq!(world.ends(6).len(), 6);
+    // Killed when it was done, it stays done.
+    world.send(&world.users(), &[raw("more junk")]);
+    world.wait_for(&world.dead_letters(), 5);
+    assert_eq!(killed("dead_letters.settle.after_commit"), 0);
+    // Three refused, one of them again; then two that went well, and one refused.
+    assert_eq!(world.ends(7).len(), 7);
     assert_eq!(consumer.stop(), Some(0));
 }
 

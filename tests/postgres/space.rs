@@ -1,75 +1,13 @@
 //! The server's disk fills up in mid-import, or none of its connections is free: nothing is lost, whoever asks meanwhile
 //! is told to come back, and afterwards everything goes on.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, database, sql};
+use crate::disk::SmallDisk;
 use crate::world::{ANIME, Answer, DEADLINE, Served, TOKEN, ask};
-
-/// A disk of a few MiB; a shell that waits for this process to end takes it away again.
-struct SmallDisk {
-    folder: PathBuf,
-    guard: Child,
-}
-
-impl SmallDisk {
-    /// `None` (said aloud) where this user may not mount anything, which CI does not accept of root.
-    fn mount() -> Option<Self> {
-        let folder = tempfile::Builder::new().prefix("disk-").tempdir().unwrap().keep();
-        let image = folder.with_extension("img");
-        // A disk in memory, or one in a file.
-        let ways = [
-            "mount -t tmpfs -o size=32m,mode=0777 tmpfs \"$1\"",
-            "truncate -s 32M \"$2\" && mke2fs -q -F \"$2\" && mount -o loop \"$2\" \"$1\" && rmdir \"$1/lost+found\"",
-        ];
-        let run = |script: &str| {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", script, "sh"]).args([&folder, &image]).stdout(Stdio::null()).stderr(Stdio::null());
-            shell.status().is_ok_and(|status| status.success())
-        };
-        if !ways.into_iter().any(run) {
-            let root = run("test \"$(id -u)\" = 0");
-            assert!(!root || std::env::var("CI").is_err(), "root can mount neither a tmpfs nor a file here");
-            println!("skipped: this user may not mount a small disk");
-            std::fs::remove_dir(&folder).unwrap();
-            return None;
-        }
-        run("mkdir \"$1/space\" && chown --reference=\"$1\" \"$1/space\" && chmod 0777 \"$1\"");
-        let clean_up = "read _; umount -l \"$1\"; rmdir \"$1\"; rm -f \"$2\"";
-        let mut guard = Command::new("sh");
-        guard.args(["-c", clean_up, "sh"]).args([&folder, &image]).stdin(Stdio::piped());
-        let guard = std::os::unix::process::CommandExt::process_group(&mut guard, 0).spawn().unwrap();
-        Some(Self { folder, guard })
-    }
-
-    fn balloon(&self) -> PathBuf {
-        self.folder.join("balloon")
-    }
-
-    /// Leaves no byte free.
-    fn fill(&self) {
-        let mut file = std::fs::File::create(self.balloon()).unwrap();
-        for size in [1 << 20, 4096] {
-            while file.write_all(&vec![1; size]).is_ok() {}
-        }
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.balloon()).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
-    }
-}
 
 const TOKENS: (&str, &str) = ("X-Internal-Token", TOKEN);
 const COUNT: usize = 800;
@@ -120,8 +58,7 @@ fn ended(served: &Served, path: &str) -> Value {
 fn a_full_disk_in_mid_import_loses_nothing() {
     let Some(disk) = SmallDisk::mount() else { return };
     let Some(cluster) = Cluster::start() else { return };
-    Cluster::own(&disk.folder.join("space"));
-    let url = cluster.database_in(&disk.folder.join("space"));
+    let url = cluster.database_on(&disk);
     let served = Served::with(&[("DATABASE_URL", &url), ("IMPORT_LEASE_SECONDS", "2")]);
     let import = begun(&served);
     until("some are in", &served, || get(&served, &import)["results"]["completed"].as_u64() > Some(20));
@@ -214,15 +151,4 @@ fn one_connection_is_enough_for_all_who_work() {
     assert_eq!(get(&served, "/api/v1/jobs/character")["counts"]["written"], 300);
     // Whoever waits for the connection gets it when it is free: nobody may sit on it and do nothing.
     assert!(!served.log().contains("have been in use"), "{}", served.log());
-}
-
-impl Cluster {
-    /// An empty database whose files are all in this folder.
-    fn database_in(&self, folder: &Path) -> String {
-        let database = self.database();
-        let server = database.url[..=database.url.rfind('/').unwrap()].to_owned();
-        sql(&database.url, &format!("CREATE TABLESPACE small LOCATION '{}'", folder.display()));
-        sql(&database.url, "CREATE DATABASE on_small TEMPLATE template0 TABLESPACE small");
-        format!("{server}on_small")
-    }
 }

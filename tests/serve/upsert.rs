@@ -1,10 +1,11 @@
 //! What an import does to what is stored already.
 
+use std::io::Write as _;
 use std::sync::Barrier;
 
 use serde_json::{Value, json};
 
-use super::world::{ANIME, EPISODES, Served, VIDEO, anime, video};
+use super::world::{ANIME, EPISODES, Served, TOKEN, VIDEO, anime, connect, head, video};
 
 fn full() -> Value {
     json!({ "source_name": "s", "source_id": "1", "title": "One", "alternative_titles": ["Раз"], "description": "Words",
@@ -180,4 +181,25 @@ fn every_written_part_resets_the_fingerprint_and_an_unchanged_one_does_not() {
     assert_eq!(after(&|| served.import_anime("1", "Uno")), "");
     assert_eq!(after(&|| served.import_episodes("1", &[1, 2])), "");
     assert_eq!(after(&|| served.import_video("1:1", "https://v.test/1", 2)), "");
+}
+
+#[test]
+fn a_part_whose_server_is_killed_is_posted_again_and_counts_once() {
+    for point in ["catalogue.part.before_commit", "catalogue.part.after_commit"] {
+        let folder = tempfile::tempdir().unwrap();
+        let token = ("INTERNAL_TOKEN", TOKEN);
+        let mut killed = Served::start(folder.path(), &[token, ("PARSER_CRASH_AT", &format!("{point}=1"))]);
+        let mut stream = connect(killed.address);
+        let body = full().to_string();
+        let headers = [("X-Internal-Token", TOKEN), ("Content-Type", "application/json")];
+        stream.write_all(&head("POST", ANIME, &headers, body.len())).unwrap();
+        stream.write_all(body.as_bytes()).unwrap();
+        assert_eq!(killed.wait().code(), None, "{point}");
+        let served = Served::start(folder.path(), &[token]);
+        let stood = served.one("SELECT count(*) FROM series");
+        assert_eq!(stood == "1", point.ends_with("after_commit"), "{point}");
+        served.import(ANIME, &full());
+        assert_eq!(served.one("SELECT count(*) FROM series"), "1", "{point}");
+        assert_eq!(served.one("SELECT count(*) FROM parsed_series"), "1", "{point}");
+    }
 }

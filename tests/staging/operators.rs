@@ -9,6 +9,7 @@ both!(
     pages_and_filters,
     what_is_thrown_away_is_gone,
     commands_do_the_same,
+    an_operator_whose_command_is_killed_asks_again,
     what_is_no_record_is_refused_whole,
 );
 
@@ -113,6 +114,22 @@ fn commands_do_the_same(ground: &Ground) {
     ground.expect(&["process", "series", "--limit", "1"], 1);
     assert_eq!(ground.expect(&["staging", "discard", "--kind", "series", &id], 0).0, "discarded 1\n");
     ground.expect(&["process", "everything"], 2);
+}
+
+fn an_operator_whose_command_is_killed_asks_again(ground: &Ground) {
+    ground.stage(&[series("1"), bad()]);
+    ground.expect(&["process", "series"], 1);
+    let id = ground.one("SELECT id FROM parsed_series WHERE state = 'with_errors'");
+    for (point, left) in [("staging.before_commit", "1"), ("staging.after_commit", "0")] {
+        let args = ["staging", "discard", "--kind", "series", &id];
+        let killed = ground.run(&args, &[("PARSER_CRASH_AT", &format!("{point}=1"))]);
+        assert_eq!(killed.status.code(), None, "{point}: {}", crate::ground::text(&killed.stderr));
+        // A server may only now hear that the command is gone.
+        let count = format!("SELECT count(*) FROM parsed_series WHERE id = {id}");
+        crate::ground::until(|| (ground.one(&count) == left).then_some(()));
+    }
+    ground.expect(&["staging", "discard", "--kind", "series", &id], 1);
+    assert_eq!(ground.one("SELECT count(*) FROM parsed_series"), "1");
 }
 
 fn what_is_no_record_is_refused_whole(ground: &Ground) {

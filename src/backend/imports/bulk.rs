@@ -8,11 +8,15 @@
 //! [`begin_piece`]: crate::store::imports::begin_piece
 //! [`end_piece`]: crate::store::imports::end_piece
 
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
 use uuid::Uuid;
 
 use super::settle::{begin, end_batch, say_import, settle_import};
 use super::{Imports, derive, now};
 use crate::model::{Collision, ImportFormat, ImportId, ImportStatus, ResultCounts, RowCounts};
+use crate::observe::events;
 use crate::store::StoreError;
 use crate::store::imports::{
     self, BatchPage, Bulk, NewBatch, NewImport, Number, PieceEnd, Process, Runner, StoredBatch,
@@ -24,6 +28,10 @@ const BEGIN: CrashPoints = CrashPoints { before: "bulk.begin.before_commit", aft
 const FILE: CrashPoints = CrashPoints { before: "bulk.file.before_commit", after: "bulk.file.after_commit" };
 const END: CrashPoints = CrashPoints { before: "bulk.end.before_commit", after: "bulk.end.after_commit" };
 const CLAIM: CrashPoints = CrashPoints { before: "bulk.claim.before_commit", after: "bulk.claim.after_commit" };
+
+/// Tries of a change, after the first, while the store is busy or away; and bounds of the waits between them.
+const TRIES: usize = 5;
+const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// An import of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +120,7 @@ impl Imports {
     /// added by others.
     pub async fn begin_bulk(&self, new: BulkBegin) -> Result<BulkBegun, StoreError> {
         let now = now();
-        let begun = self.store.write(BEGIN, move |session| {
+        let begun = self.patiently(BEGIN, move |session| {
             let mut known = None;
             for url in new.files.iter().filter(|_| new.resume) {
                 known = imports::unfinished_command(session, new.format, new.options.as_deref(), url)?;
@@ -161,7 +169,7 @@ impl Imports {
         size: Option<u64>,
     ) -> Result<bool, StoreError> {
         let (number, owner, now) = (file.batch, file.owner.clone(), now());
-        let begun = self.store.write(FILE, move |session| {
+        let begun = self.patiently(FILE, move |session| {
             if !imports::is_ours(session, number, owner.as_deref())? {
                 return Ok(false);
             }
@@ -198,7 +206,7 @@ impl Imports {
     /// not ours any more, stays as it is.
     pub async fn end_file(&self, file: &BulkFile, trouble: Option<String>) -> Result<FileEnd, StoreError> {
         let (number, owner, import, now) = (file.batch, file.owner.clone(), file.import, now());
-        let ended = self.store.write(END, move |session| {
+        let ended = self.patiently(END, move |session| {
             imports::lock_import(session, import)?;
             imports::lock_pieces(session, number)?;
             if imports::is_ours(session, number, owner.as_deref())? {
@@ -282,6 +290,20 @@ impl Imports {
             imports::postpone_fetch(session, batch, &owner, now.saturating_add(wait), attempts, now).map(drop)
         });
         given.await
+    }
+
+    /// A change that is tried again while the store is busy or away: another process may be writing a whole file into it.
+    pub(super) async fn patiently<T, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, SqlError> + Clone + Send + 'static,
+    {
+        let waits = ExponentialBuilder::default().with_min_delay(WAITS.0).with_max_delay(WAITS.1).with_max_times(TRIES);
+        (|| self.store.write(points, job.clone()))
+            .retry(waits.with_jitter())
+            .when(StoreError::is_transient)
+            .notify(|error, wait| events::store_locked(&error.to_string(), wait))
+            .await
     }
 
     /// When there may be a file for a worker.

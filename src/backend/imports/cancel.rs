@@ -15,7 +15,8 @@ impl Imports {
     /// Stops an import. Asked again, it answers the same.
     pub async fn cancel(&self, id: ImportId) -> Result<StoredImport, ImportsError> {
         let now = now();
-        let done = self.store.write(POINTS, move |session| {
+        // Whoever works on its records just now may be in the way.
+        let done = self.patiently(POINTS, move |session| {
             let Some(number) = imports::number_of(session, &id.to_string())? else {
                 return Ok(Err(Refused::NoSuchImport));
             };

@@ -162,7 +162,7 @@ impl Imports {
             }
             Ok(Ok((imports::batch_by_number(session, number)?, false)))
         });
-        let (batch, known) = made.await??;
+        let (batch, known) = self.soon(made).await??;
         if known {
             return self.same(batch, &hash, None).await;
         }

@@ -31,9 +31,9 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::config::BulkSettings;
-use crate::store::Store;
 use crate::store::objects::Sources;
 use crate::store::sql::Engine;
+use crate::store::{Store, StoreError, StoreErrorKind};
 
 pub use bulk::{BulkBegin, BulkBegun, BulkFile, BulkOutcome, BulkWork, FileEnd, piece_rows};
 pub use create::{Create, Created};
@@ -108,6 +108,17 @@ impl std::ops::Deref for Imports {
 }
 
 impl Imports {
+    /// A change that somebody waits for. A whole file may be on its way into the embedded file just now; whoever waits
+    /// is told to come back instead of being kept for as long as that takes.
+    async fn soon<T>(&self, change: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        tokio::time::timeout(self.limits().idle, change).await.unwrap_or_else(|_| Err(self.store.error(self.late())))
+    }
+
+    /// What is wrong with a change whose turn did not come.
+    fn late(&self) -> StoreErrorKind {
+        StoreErrorKind::Conflict(format!("its turn did not come for {} s", self.limits().idle.as_secs_f64()))
+    }
+
     /// Imports into this store. Without `sources` nothing is fetched.
     pub fn new(store: Arc<Store>, limits: Limits, sources: Option<Sources>) -> Self {
         let owner = Uuid::now_v7().to_string();

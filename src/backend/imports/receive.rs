@@ -308,7 +308,7 @@ impl Receipt {
             }
             Ok(Ok((Some(number), None)))
         });
-        let (number, known) = stored.await??;
+        let (number, known) = self.imports.soon(stored).await??;
         self.open = number;
         Ok(known)
     }

@@ -119,7 +119,7 @@ impl Imports {
             let view = BatchView { batch, counts, rows: None };
             Ok(Ok(Done::New(Box::new(Received { view, results: Some(results), replayed: false }))))
         });
-        match brought.await {
+        match self.soon(brought).await {
             Ok(Ok(Done::New(received))) => {
                 self.tell();
                 Ok(Some(*received))
@@ -127,6 +127,8 @@ impl Imports {
             Ok(Ok(Done::Known(batch))) => self.same(*batch, hash, wait).await.map(Some),
             Ok(Err(refused)) => Err(refused.into()),
             Err(error) if error.kind == StoreErrorKind::Refused(CLOSED.to_owned()) => Err(Refused::Finalised.into()),
+            // The long way would wait just as long.
+            Err(error) if error.kind == self.late() => Err(error.into()),
             Err(_) => Ok(None),
         }
     }

@@ -173,8 +173,8 @@ async fn run(
     let piece = file.map_or(options.batch, |file| file.piece_rows);
     let reading = tokio::spawn(read::read(input, options.clone(), piece, send));
     let columns = Vec::new();
-    let mut run =
-        Run { imports, file, options, progress, done, columns, rows: RowCounts::default(), told: Instant::now() };
+    let (rows, told) = (RowCounts::default(), Instant::now());
+    let mut run = Run { imports, file, options, progress, done, columns, rows, read: (0, None), told };
     let ended = run.write_all(batches, stop).await;
     if !matches!(ended, Ok(Ended::All)) {
         // It may be waiting for a source that is silent.
@@ -221,6 +221,8 @@ struct Run<'a> {
     done: HashSet<u64>,
     columns: Vec<String>,
     rows: RowCounts,
+    /// Bytes read of the file, and its length if that is known.
+    read: (u64, Option<u64>),
     told: Instant,
 }
 
@@ -251,6 +253,7 @@ impl Run<'_> {
                     None => ended = Some(Ended::All),
                     Some(Read::Header(columns)) => self.columns = columns,
                     Some(Read::Batch { batch, read, length }) => {
+                        self.read = (read, length);
                         self.progress.at(&self.rows, read, length);
                         let Some(file) = self.file else {
                             self.count_dry(&batch, &mut ended);
@@ -287,6 +290,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.rows.add(&rows);
+        self.progress.at(&self.rows, self.read.0, self.read.1);
         events::nodes_imported(&rows);
         self.watch_errors(ended);
         if let Some(file) = self.file

@@ -2,12 +2,15 @@
 
 use std::io::Read as _;
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use crate::bulk::BulkError;
 use crate::bulk::inputs::Source;
+use crate::error::Party;
+use crate::store::StoreError;
 use crate::store::objects::{Object, ObjectBytes, ObjectError, ObjectUrl, Packing, Position, Sources, unpacked};
 
 /// Bytes that are read of standard input at once.
@@ -81,6 +84,26 @@ impl Input {
         });
         rest.boxed()
     }
+}
+
+/// Keeps bytes in a file without a name and gives them from there: whoever reads them then waits for no network.
+pub(super) async fn spooled(mut bytes: ObjectBytes) -> Result<ObjectBytes, BulkError> {
+    let fault = |error: std::io::Error| StoreError::from_io(&std::env::temp_dir(), Party::Backend, &error);
+    let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(fault)?);
+    while let Some(piece) = bytes.next().await {
+        file.write_all(&piece?).await.map_err(fault)?;
+    }
+    file.flush().await.map_err(fault)?;
+    file.rewind().await.map_err(fault)?;
+    let kept = futures::stream::try_unfold(file, |mut file| async move {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let read = file.read_buf(&mut piece).await.map_err(|error| ObjectError::Damaged {
+            address: std::env::temp_dir().display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok((read > 0).then(|| (piece.freeze(), file)))
+    });
+    Ok(kept.boxed())
 }
 
 /// Standard input, on a thread of its own: a read of a terminal or a pipe cannot be called back, and must not keep the process.

@@ -64,6 +64,8 @@ pub struct Options {
     pub max_errors: Option<u64>,
     /// Longest line.
     pub max_line: usize,
+    /// Read all of it before the transaction begins: others wait for the writer, and not for a network as well.
+    pub spool: bool,
 }
 
 /// Threads that parse, and how much may be on its way.
@@ -249,13 +251,20 @@ impl Run<'_> {
         };
         // Of which nothing is in, any version will do.
         let tag = self.tag.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| pieces > 0);
-        let input = Input::open(self.sources, &self.options.source, position, tag.as_deref()).await?;
+        let mut input = Input::open(self.sources, &self.options.source, position, tag.as_deref()).await?;
         if let Some(file) = self.file
             && !self.imports.begin_file(file, input.tag.clone(), input.length).await?
         {
             return Ok(Ended::Lost);
         }
         self.tag.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&input.tag);
+        if self.options.spool {
+            let mut stop = stop.clone();
+            input.kept = tokio::select! {
+                kept = input::spooled(input.kept) => kept?,
+                Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Ended::Stopped),
+            };
+        }
         self.meter.length.store(input.length.unwrap_or(0), Ordering::Relaxed);
         let rules = Arc::new(OnceLock::new());
         let frozen = self.options.frozen;

@@ -14,6 +14,9 @@ use crate::store::imported::{
 };
 use crate::store::objects::Position;
 
+/// What a file may begin with, and no record does.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Longest key in bytes: PostgreSQL's indexes take little more.
 const LONGEST_KEY: usize = 1000;
 
@@ -56,7 +59,8 @@ impl Rules {
 
 /// The field that tells records apart, as the first record has it.
 pub(super) fn key_of(chunk: &Chunk) -> Option<Key> {
-    for line in chunk.bytes.split(|byte| *byte == b'\n') {
+    let mark = usize::from(chunk.at == Position::START && chunk.bytes.starts_with(MARK)) * MARK.len();
+    for line in chunk.bytes[mark..].split(|byte| *byte == b'\n') {
         let Ok(text) = std::str::from_utf8(line) else { continue };
         let (mut members, mut key, mut any) = (Members::of(text), Key::Line, false);
         loop {
@@ -122,7 +126,7 @@ pub(super) fn parse(chunk: &Chunk, rules: &Arc<Rules>) -> Rows {
     while start < chunk.bytes.len() {
         let rest = &chunk.bytes[start..];
         let end = memchr::memchr(b'\n', rest).map_or(chunk.bytes.len(), |found| start + found);
-        let mark = if at == Position::START && rest.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+        let mark = if at == Position::START && rest.starts_with(MARK) { MARK.len() } else { 0 };
         let mut last = end;
         if last > start + mark && chunk.bytes[last - 1] == b'\r' {
             last -= 1;

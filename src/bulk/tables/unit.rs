@@ -129,7 +129,9 @@ impl Unit {
             }
         };
         let mut written = Written::default();
-        if let (Some(rows), Some(rules)) = (first, self.rules.get()) {
+        if let Some(rows) = first {
+            // Whoever has read a row has seen what tells rows apart.
+            let Some(rules) = self.rules.get() else { return Err(feed.end(Ended::Broken)) };
             let target = Target { table: self.table.clone(), key: rules.key.clone(), frozen: self.frozen };
             let mut first = Some(rows);
             let mut next = || match first.take() {

@@ -60,9 +60,20 @@ impl Bar {
     }
 }
 
-impl nodes::Progress for Bar {
+/// A file of nodes among others.
+pub(super) struct OneOf<'a> {
+    pub(super) bar: &'a Bar,
+    pub(super) meter: &'a Meter,
+    pub(super) all: &'a All,
+}
+
+impl nodes::Progress for OneOf<'_> {
     fn at(&self, rows: &RowCounts, read: u64, length: Option<u64>) {
-        self.show(read, length, rows.total(), rows.failed);
+        self.meter.read.store(read, Ordering::Relaxed);
+        self.meter.rows.store(rows.processed(), Ordering::Relaxed);
+        self.meter.failed.store(rows.failed, Ordering::Relaxed);
+        self.bar.show(read, length, rows.total(), rows.failed);
+        self.all.follow();
     }
 }
 
@@ -75,13 +86,13 @@ pub(super) struct All {
 }
 
 impl All {
-    pub(super) fn new(sources: &[&Source], meters: Vec<Arc<Meter>>) -> Self {
-        let size = |source: &&Source| match source {
+    pub(super) fn new<'s>(sources: impl Iterator<Item = &'s Source>, meters: Vec<Arc<Meter>>) -> Self {
+        let size = |source: &Source| match source {
             Source::Object(ObjectUrl::File(path)) => std::fs::metadata(path).ok().map(|file| file.len()),
             _ => None,
         };
-        let length = sources.iter().map(size).sum();
-        let bar = (sources.len() > 1).then(|| Bar::new(&format!("{} files", sources.len())));
+        let length = sources.map(size).sum();
+        let bar = (meters.len() > 1).then(|| Bar::new(&format!("{} files", meters.len())));
         Self { bar, length, meters }
     }
 

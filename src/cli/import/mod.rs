@@ -6,28 +6,33 @@ mod catalogue;
 mod delete;
 mod nodes;
 mod report;
+mod resume;
 mod sort;
 mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::exit::Exit;
 use super::signals::Signals;
 use super::{bars as screen, complain, messages, place, print_bytes};
-use crate::backend::imports::{Imports, Limits};
+use crate::backend::imports::{BulkBegin, BulkBegun, Imports, Limits};
 use crate::config::{Layers, LogFormat, Needs, Settings};
 use crate::observe::Redactor;
 use crate::observe::logging::{self, LogOptions};
 use crate::store::objects::Sources;
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, StoreError, StoreErrorKind};
 use report::Line;
 use sort::Sorted;
 
 pub(in crate::cli) use args::HELP;
 pub use args::ImportArgs;
+
+/// How long whatever writes into standard input may think.
+const PIPE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What every kind needs.
 struct Context<'a> {
@@ -40,6 +45,20 @@ struct Context<'a> {
     redactor: &'a Redactor,
     /// True = finish or undo what is on its way, and begin nothing more.
     stop: watch::Receiver<bool>,
+}
+
+impl Context<'_> {
+    /// Begins an import. Whoever stops it does not wait until the store is free.
+    async fn begin(&self, new: BulkBegin) -> Result<BulkBegun, StoreError> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            begun = self.imports.begin_bulk(new) => begun,
+            Ok(_) = stop.wait_for(|stop| *stop) => {
+                Err(self.imports.store().error(StoreErrorKind::Conflict("it was stopped".to_owned())))
+            }
+        }
+    }
 }
 
 pub(super) fn execute(args: &ImportArgs, layers: &Layers, folder: &Path) -> Exit {
@@ -99,6 +118,7 @@ async fn run(args: &ImportArgs, settings: &Settings, location: &Location, redact
             signal = signals.next() => {
                 // The second one: at once.
                 if signalled.is_some() {
+                    say_how_to_go_on(args, redactor);
                     return signal;
                 }
                 signalled = Some(signal);
@@ -135,8 +155,11 @@ async fn import(
     let limits = Limits {
         record_bytes: settings.objects.max_line,
         batch_bytes: u64::MAX,
+        workers: settings.imports.workers,
+        attempts: settings.imports.attempts,
+        lease: settings.imports.lease,
+        idle: PIPE,
         bulk: settings.imports.bulk.clone(),
-        ..Limits::default()
     };
     let imports = Imports::new(Arc::new(store), limits, Some(sources.clone()));
     let context = Context { args, location, settings, imports: &imports, sources: &sources, redactor, stop };
@@ -165,6 +188,8 @@ async fn import(
         };
         let (more, how) = match done {
             Ok(done) => done,
+            // Whoever has stopped it knows why the store was not waited for.
+            Err(_) if *context.stop.borrow() => (Vec::new(), Exit::Interrupted),
             Err(error) => (Vec::new(), complain(&error, redactor)),
         };
         lines.extend(more);
@@ -176,9 +201,19 @@ async fn import(
     if !args.dry_run {
         delete::completed(&context, &files, &lines).await;
     }
-    if matches!(exit, Exit::Interrupted | Exit::Source | Exit::Backend) && !args.dry_run {
-        messages::say("to go on, run the same command with `--resume`");
+    if matches!(exit, Exit::Interrupted | Exit::Source | Exit::Backend) {
+        say_how_to_go_on(args, redactor);
     }
     let shown = if args.json { report::as_json(&lines) } else { report::as_table(&lines) };
     exit.max_of(print_bytes(shown.as_bytes()))
+}
+
+/// Prints the command that goes on with what is not in.
+fn say_how_to_go_on(args: &ImportArgs, redactor: &Redactor) {
+    if args.dry_run {
+        return;
+    }
+    let resume::Resume { command, hints } = resume::command(std::env::args_os().skip(1));
+    let hints = hints.iter().flat_map(|hint| ["\nhint: ", hint]).collect::<String>();
+    messages::say(&redactor.redact(&format!("not everything is in. To go on:\n  {command}{hints}")));
 }

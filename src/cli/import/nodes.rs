@@ -1,18 +1,21 @@
 //! Files of nodes: one after the other, each with several batches on their way.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::Context;
-use super::bars::Bar;
-use super::report::Line;
+use super::bars::{All, Bar, OneOf};
+use super::report::{Line, own_name};
 use crate::backend::imports::{BulkBegin, BulkFile};
 use crate::bulk::BulkError;
 use crate::bulk::inputs::Source;
 use crate::bulk::nodes::{self, Options, Summary};
+use crate::bulk::tables::Meter;
 use crate::cli::exit::Exit;
 use crate::cli::import::ImportArgs;
 use crate::cli::messages;
@@ -28,10 +31,13 @@ const PAGE: u32 = 1000;
 /// Imports the files; what became of each, and the worst of it.
 pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(Vec<Line>, Exit), StoreError> {
     let (args, imports) = (context.args, context.imports);
-    let (mut exit, mut lines, mut rejected) = (Exit::Done, Vec::new(), false);
+    let (mut exit, mut lines, mut rejected, mut taken) = (Exit::Done, Vec::new(), false, HashSet::new());
     let domain = args.domain.clone().unwrap_or_default();
     let nodes = NodesOptions { domain, group: args.group.clone(), refs: args.refs };
     let (import, files) = if args.dry_run { (None, Vec::new()) } else { begin(context, &nodes, urls).await? };
+    let sources: Vec<_> = urls.iter().cloned().map(Source::Object).collect();
+    let meters: Vec<_> = urls.iter().map(|_| Arc::new(Meter::default())).collect();
+    let all = All::new(sources.iter(), meters.clone());
     for (index, url) in urls.iter().enumerate() {
         let options = Options {
             url: Some(url.clone()),
@@ -42,15 +48,16 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
             max_row: context.settings.objects.max_line,
         };
         let bar = Bar::new(url.name());
+        let watched = OneOf { bar: &bar, meter: &meters[index], all: &all };
         let file = files.get(index);
         let imported = match file {
-            Some(file) => nodes::import(imports, context.sources, file, &options, &bar, context.stop.clone()).await,
-            None => nodes::check(imports, context.sources, &options, &bar, context.stop.clone()).await,
+            Some(file) => nodes::import(imports, context.sources, file, &options, &watched, context.stop.clone()).await,
+            None => nodes::check(imports, context.sources, &options, &watched, context.stop.clone()).await,
         };
         bar.finish();
         let imported = match (imported, file) {
             (Ok(summary), Some(file)) => {
-                write_rejects(args, imports.store(), file.batch, url, &summary).await.map(|()| summary)
+                write_rejects(args, imports.store(), (file.batch, url), &summary, &mut taken).await.map(|()| summary)
             }
             (imported, _) => imported,
         };
@@ -80,6 +87,7 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
             }
         }
     }
+    all.finish();
     Ok((lines, if exit == Exit::Done && rejected { Exit::SomeFailed } else { exit }))
 }
 
@@ -98,7 +106,7 @@ async fn begin(
         piece_rows: context.args.batch_size.map_or_else(|| context.imports.piece_rows(), u64::from),
         resume: context.args.resume,
     };
-    let begun = context.imports.begin_bulk(new).await?;
+    let begun = context.begin(new).await?;
     Ok((Some(begun.import.to_string()), begun.files))
 }
 
@@ -111,15 +119,15 @@ fn address(url: &ObjectUrl) -> String {
 async fn write_rejects(
     args: &ImportArgs,
     store: &Store,
-    batch: i64,
-    url: &ObjectUrl,
+    (batch, url): (i64, &ObjectUrl),
     summary: &Summary,
+    taken: &mut HashSet<String>,
 ) -> Result<(), BulkError> {
     let Some(folder) = &args.rejects else { return Ok(()) };
     if summary.rows.failed == 0 {
         return Ok(());
     }
-    let stem = url.name().trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".csv");
+    let stem = own_name(url.name(), taken);
     let paths = (folder.join(format!("{stem}.csv")), folder.join(format!("{stem}.reasons.jsonl")));
     let fault = |error: std::io::Error| StoreError::from_io(folder, crate::error::Party::Backend, &error);
     let open = |path: &Path| File::create(path).map(BufWriter::new).map_err(fault);
@@ -136,8 +144,8 @@ async fn write_rejects(
         after = last.line;
         for failure in &some {
             let row = failure.original.as_deref().unwrap_or_default().trim_ascii_end();
-            let reason = json!({ "line": failure.line, "reference_id": failure.external_id, "code": failure.code,
-                "message": failure.message });
+            let reason = json!({ "file": url.name(), "line": failure.line, "byte_offset": failure.offset,
+                "reference_id": failure.external_id, "code": failure.code, "message": failure.message });
             rows.write_all(row).and_then(|()| rows.write_all(b"\n")).map_err(fault)?;
             writeln!(reasons, "{reason}").map_err(fault)?;
         }

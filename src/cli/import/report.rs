@@ -89,6 +89,19 @@ fn capitals(status: ImportStatus) -> String {
     status.as_str().to_uppercase()
 }
 
+/// What the rejects of a file are called, whose name others may have, too.
+pub(super) fn own_name(name: &str, taken: &mut HashSet<String>) -> String {
+    let stem = if name == "-" { "stdin" } else { stem(name) };
+    let mut own = stem.to_owned();
+    for number in 2.. {
+        if taken.insert(own.clone()) {
+            break;
+        }
+        own = format!("{stem}-{number}");
+    }
+    own
+}
+
 /// Rejected lines of one file as they were, in a file of the same name that can be mended and imported, and in another
 /// one why, line by line. `taken`: names that other files of this run have.
 pub(super) async fn write_lines(
@@ -98,14 +111,7 @@ pub(super) async fn write_lines(
     name: &str,
     taken: &mut HashSet<String>,
 ) -> Result<(), StoreError> {
-    let stem = if name == "-" { "stdin" } else { stem(name) };
-    let mut own = stem.to_owned();
-    for number in 2.. {
-        if taken.insert(own.clone()) {
-            break;
-        }
-        own = format!("{stem}-{number}");
-    }
+    let own = own_name(name, taken);
     let fault = |error: std::io::Error| StoreError::from_io(folder, crate::error::Party::Backend, &error);
     std::fs::create_dir_all(folder).map_err(fault)?;
     let open = |name: String| File::create(folder.join(name)).map(BufWriter::new).map_err(fault);
@@ -116,7 +122,7 @@ pub(super) async fn write_lines(
         let Some(last) = some.last() else { break };
         after = last.line;
         for failure in &some {
-            let reason = json!({ "line": failure.line, "byte_offset": failure.offset, "code": failure.code,
+            let reason = json!({ "file": name, "line": failure.line, "byte_offset": failure.offset, "code": failure.code,
                 "message": failure.message, "kept": failure.original.is_some() });
             if let Some(original) = &failure.original {
                 lines.write_all(original).and_then(|()| lines.write_all(b"\n")).map_err(fault)?;

@@ -73,7 +73,7 @@ pub(super) async fn each(context: &Context<'_>, files: Vec<TableFile>) -> Result
     let mut groups: Vec<_> = groups.into_values().collect();
     groups.sort();
     let parsers = Parsers::new(threads, at_once.min(groups.len()));
-    let all = All::new(&files.iter().map(|file| &file.source).collect::<Vec<_>>(), meters.clone());
+    let all = All::new(files.iter().map(|file| &file.source), meters.clone());
     let each = Each { context, files: &files, begun, parsers, meters, all, over: AtomicBool::new(false) };
     let groups = futures::stream::iter(groups).map(|group| each.group(group)).buffer_unordered(at_once);
     let mut done: Vec<_> = groups.collect::<Vec<_>>().await.into_iter().flatten().collect();
@@ -110,7 +110,7 @@ async fn begin(context: &Context<'_>, files: &[TableFile]) -> Result<Option<Bulk
         piece_rows: u64::from(args.batch_size.unwrap_or(BATCH)),
         resume: args.resume,
     };
-    context.imports.begin_bulk(new).await.map(Some)
+    context.begin(new).await.map(Some)
 }
 
 struct Each<'a> {
@@ -158,6 +158,7 @@ impl Each<'_> {
             batch,
             max_errors: args.most_errors(),
             max_line: context.settings.objects.max_line,
+            spool: false,
         };
         let bar = Bar::new(file.source.name());
         let (imports, sources, stop) = (context.imports, context.sources, context.stop.clone());

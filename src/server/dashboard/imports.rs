@@ -141,6 +141,15 @@ pub(super) async fn one(
     }))
 }
 
+/// `GET /imports/{id}/failed`: a file of what failed.
+pub(super) async fn failed(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refusal> {
+    let id = known(id)?;
+    crate::server::imports::failed(shared, id).await
+}
+
 /// `POST /imports/{id}/retry`: a new import of what failed. Asked twice, it is the same one.
 pub(super) async fn retry(
     State(shared): State<Shared>,

@@ -79,6 +79,7 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
         .route("/live", get(live::changes))
         .route("/imports", get(imports::list))
         .route("/imports/{id}", get(imports::one))
+        .route("/imports/{id}/failed", get(imports::failed))
         .route("/imports/{id}/retry", post(imports::retry))
         .route("/imports/{id}/cancel", post(imports::cancel))
         .route("/jobs", get(jobs::page))

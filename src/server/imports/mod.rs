@@ -19,6 +19,7 @@ mod types;
 
 pub(super) use events::Streams;
 pub(super) use refuse::refusal;
+pub(super) use results::failed;
 
 use utoipa_axum::router::OpenApiRouter;
 

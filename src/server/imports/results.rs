@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -143,6 +143,19 @@ async fn answer(
     let last = found.last().map(|result| result.id.to_string());
     let items = found.into_iter().map(ShownResult::from).collect();
     Ok(Json(ResultPage { items, next_cursor: last.filter(|_| more) }).into_response())
+}
+
+/// All that failed, with their originals, as JSON lines to be kept in a file: a browser cannot ask for lines by itself.
+pub(in crate::server) async fn failed(shared: Shared, id: ImportId) -> Result<Response, Refusal> {
+    let status = Some(ResultStatus::Failed);
+    let query = ResultQuery { batch: None, status, after: 0, limit: PAGE_WITH_ORIGINALS.0, originals: true };
+    let mut response = lines(shared, id, None, query, None).await?;
+    let name = format!("attachment; filename=\"failed-{id}.jsonl\"");
+    // An id has no other letters than a header takes.
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
 }
 
 /// All results that follow, read page by page while the client takes them.

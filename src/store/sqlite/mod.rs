@@ -141,7 +141,17 @@ impl Database {
         E: Into<SqlError> + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.queue(points, false, job).await
+        self.queue(points, false, false, job).await
+    }
+
+    /// The same, which is not done if its caller has given up by its turn, and been told that nothing was done.
+    pub(super) async fn submit_if_wanted<T, E, F>(&self, points: CrashPoints, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        E: Into<SqlError> + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.queue(Some(points), false, true, job).await
     }
 
     /// A change in a transaction of its own, however large.
@@ -151,17 +161,23 @@ impl Database {
         E: Into<SqlError> + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.queue(Some(points), true, job).await
+        self.queue(Some(points), true, false, job).await
     }
 
-    async fn queue<T, E, F>(&self, points: Option<CrashPoints>, alone: bool, job: F) -> Result<T, StoreError>
+    async fn queue<T, E, F>(
+        &self,
+        points: Option<CrashPoints>,
+        alone: bool,
+        if_wanted: bool,
+        job: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         E: Into<SqlError> + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(Work::new(job, reply, Arc::clone(&self.place)));
+        let task = Box::new(Work::new(job, reply, if_wanted, Arc::clone(&self.place)));
         let jobs = self.jobs.as_ref().ok_or_else(|| self.place.closed())?;
         jobs.send(Job { points, alone, task }).await.map_err(|_| self.place.closed())?;
         answer.await.map_err(|_| self.place.closed())?

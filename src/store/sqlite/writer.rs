@@ -44,12 +44,19 @@ pub(super) struct Work<T, F> {
     job: Option<F>,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
+    /// It is not done for a caller who has gone away.
+    if_wanted: bool,
     place: Arc<Place>,
 }
 
 impl<T, F> Work<T, F> {
-    pub(super) fn new(job: F, reply: oneshot::Sender<Result<T, StoreError>>, place: Arc<Place>) -> Self {
-        Self { job: Some(job), result: None, reply, place }
+    pub(super) fn new(
+        job: F,
+        reply: oneshot::Sender<Result<T, StoreError>>,
+        if_wanted: bool,
+        place: Arc<Place>,
+    ) -> Self {
+        Self { job: Some(job), result: None, reply, if_wanted, place }
     }
 }
 
@@ -61,6 +68,9 @@ where
 {
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let Some(job) = self.job.take() else { return Ok(()) };
+        if self.if_wanted && self.reply.is_closed() {
+            return Ok(());
+        }
         let result = job(connection).map_err(|error| self.place.job_error(&error.into()));
         let verdict = result.as_ref().map(|_| ()).map_err(Clone::clone);
         self.result = Some(result);
@@ -74,7 +84,7 @@ where
             (None, Some(result)) => result,
             (None, None) => Err(self.place.closed()),
         };
-        // The caller may have gone away (cancelled); the change stands all the same.
+        // The caller may have gone away meanwhile (cancelled); the change stands all the same.
         let _ = self.reply.send(answer);
     }
 }
