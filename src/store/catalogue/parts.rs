@@ -142,8 +142,8 @@ pub struct KnownVideo {
 /// What is stored of a video; `None` = no such episode.
 pub fn known_video(session: &Session<'_>, key: &VideoKey) -> Result<Option<KnownVideo>, SqlError> {
     let episode: Option<(i64, i64)> = session.first(
-        "SELECT e.id, e.series_id FROM source s JOIN episode e ON e.source = s.id \
-         WHERE s.name = ?1 AND e.source_episode_id = ?2",
+        "SELECT id, series_id FROM episode \
+         WHERE source = (SELECT id FROM source WHERE name = ?1) AND source_episode_id = ?2",
         values![&key.source_name, &key.source_episode_id],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -260,8 +260,8 @@ fn stored_video(session: &Session<'_>, episode: i64, key: &VideoKey) -> Result<O
 pub fn foreign_episode(session: &Session<'_>, key: &TitleKey, ids: &[&str]) -> Result<Option<String>, SqlError> {
     let ids = serde_json::to_string(ids).unwrap_or_default();
     let sql = format!(
-        "SELECT value FROM (SELECT w.value, (SELECT r.source_id FROM source s JOIN episode e ON e.source = s.id \
-         JOIN series r ON r.id = e.series_id WHERE s.name = ?1 AND e.source_episode_id = w.value LIMIT 1) AS series \
+        "SELECT value FROM (SELECT w.value, (SELECT r.source_id FROM episode e JOIN series r ON r.id = e.series_id \
+         WHERE e.source = (SELECT id FROM source WHERE name = ?1) AND e.source_episode_id = w.value LIMIT 1) AS series \
          FROM {}) AS found WHERE series <> ?2",
         session.engine().texts("?3")
     );

@@ -47,8 +47,8 @@ pub struct StoredPet {
 /// What is stored of a character.
 pub fn character(session: &Session<'_>, key: &TitleKey) -> Result<Option<StoredPerson>, SqlError> {
     session.first(
-        "SELECT c.id, c.source_id, c.name, c.russian, c.image, c.described, c.admin_modified FROM source s \
-         JOIN character c ON c.source = s.id WHERE s.name = ?1 AND c.source_id = ?2",
+        "SELECT c.id, c.source_id, c.name, c.russian, c.image, c.described, c.admin_modified FROM character c \
+         WHERE c.source = (SELECT id FROM source WHERE name = ?1) AND c.source_id = ?2",
         values![&key.source_name, &key.source_id],
         |row| {
             Ok(StoredPerson {

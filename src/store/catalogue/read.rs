@@ -140,10 +140,11 @@ pub(super) fn source_row(session: &Session<'_>, name: &str) -> Result<Option<i64
 /// Is this the record that was imported last? `Some(true)`: it is, and staging still has an open row of the title.
 pub fn same_fingerprint(session: &Session<'_>, key: &TitleKey, fingerprint: &str) -> Result<Option<bool>, SqlError> {
     session.first(
-        "SELECT EXISTS (SELECT 1 FROM parsed_series p WHERE p.source_name = s.name AND p.external_id = r.source_id \
+        // Not as a join: a server that believes the table small may look for the source alone.
+        "SELECT EXISTS (SELECT 1 FROM parsed_series p WHERE p.source_name = ?1 AND p.external_id = ?2 \
          AND p.shape = '' AND p.state <> 'processed') \
-         FROM source s JOIN series r ON r.source = s.id \
-         WHERE s.name = ?1 AND r.source_id = ?2 AND r.fingerprint = ?3",
+         FROM series r WHERE r.source = (SELECT id FROM source WHERE name = ?1) AND r.source_id = ?2 \
+         AND r.fingerprint = ?3",
         values![&key.source_name, &key.source_id, fingerprint],
         |row| row.get(0),
     )

@@ -101,9 +101,12 @@ pub fn claim(session: &Session<'_>, batch: Number, claim: &Claim, now: i64) -> R
         if left == 0 {
             break;
         }
+        // As a range of the index by status: in the order of ids alone a server may walk through all that are decided.
+        let status = status.as_str();
         let select = format!(
-            "SELECT id FROM import_result WHERE batch = ?1 AND status = '{}' {due} ORDER BY id LIMIT ?5",
-            status.as_str(),
+            "SELECT id FROM import_result WHERE (batch, status, id) > (?1, '{status}', 0) AND \
+             (batch, status, id) < (?1, '{status}', {}) {due} ORDER BY batch, status, id LIMIT ?5",
+            i64::MAX
         );
         let sql = format!(
             "UPDATE import_result SET status = 'started', attempts = attempts + 1, lease_owner = ?2, \
