@@ -33,6 +33,7 @@ scenarios (default: all)
   --staged N   rows of `staged` (default 1000000)
   --messages N messages of `kafka` (default 200000)
   --memory-messages N   those of its look at memory (default 1000000)
+  --file-nodes N   rows of its file (default 100000)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3; 1 for the backend, whose runs are long)
   --bin PATH   measure this program instead of building the release binary";
@@ -69,6 +70,7 @@ pub(crate) struct Options {
     pub(crate) rows: u64,
     pub(crate) messages: u64,
     pub(crate) memory_messages: u64,
+    pub(crate) file_nodes: u64,
     pub(crate) runs: usize,
     /// Of the backend's scenarios.
     pub(crate) backend_runs: usize,
@@ -89,6 +91,7 @@ impl Options {
             rows: 2_000_000,
             messages: 200_000,
             memory_messages: 1_000_000,
+            file_nodes: 100_000,
             runs: 3,
             backend_runs: 1,
             help: false,
@@ -113,6 +116,7 @@ impl Options {
                 "nodes" => options.scenarios.push(Scenario::Nodes),
                 "kafka" => options.scenarios.push(Scenario::Kafka),
                 "--messages" => options.messages = value()?.parse()?,
+                "--file-nodes" => options.file_nodes = value()?.parse()?,
                 "--memory-messages" => options.memory_messages = value()?.parse()?,
                 "backend" => options.scenarios.extend(Scenario::BACKEND),
                 "--records" => options.records = value()?.parse()?,

@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::model::{
     Collision, ImportFormat, ImportId, ImportStatus, LONGEST_NODE_KEY, NodesOptions, ResultCounts, RowCounts,
 };
-use crate::store::imports::{self, Bulk, FailedRow, NewBatch, NewImport, Number, Process, Runner, StoredImport, Whole};
+use crate::store::imports::{
+    self, Bulk, FailedRow, NewBatch, NewImport, Number, Patience, Process, Runner, StoredImport, Whole,
+};
 use crate::store::nodes::insert_missing;
 use crate::store::sql::{Session, SqlError};
 
@@ -54,6 +56,10 @@ pub struct FileOf {
     pub url: String,
     /// Rows of a piece.
     pub piece_rows: u64,
+    /// How often it is tried; none = as the settings say.
+    pub patience: Option<Patience>,
+    /// How many ids of rows that are in are kept, to be told.
+    pub tells: u32,
 }
 
 /// An import that was asked for.
@@ -146,7 +152,7 @@ pub fn enqueue(session: &Session<'_>, file: &FileOf, now: i64) -> Result<Asked, 
     imports::append(session, number, "import", &data.to_string(), now)?;
     imports::finalise(session, number, now)?;
     let ordinal = imports::take_numbers(session, number, 1, 0)?.batch;
-    let bulk = Bulk { runner: Runner::Worker, piece_rows: file.piece_rows.max(1), size: None };
+    let bulk = Bulk { patience: file.patience, tells: file.tells, ..Bulk::new(Runner::Worker, file.piece_rows.max(1)) };
     let batch = batch(number, ordinal, Some(file.url.clone()), bulk);
     imports::insert_batch(session, &batch, now)?;
     let (status, rows) = (ImportStatus::Created, RowCounts::default());

@@ -4,23 +4,20 @@
 //! still asks, so a long job never costs the membership. Nothing is committed but what it is told to commit. When
 //! partitions are taken away, it asks whoever works on them how far they are, commits that, and only then lets go.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::statistics::Statistics;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use tokio::sync::mpsc;
 
-use super::lists::{list_of, list_of_partitions, partitions};
+use super::lists::{list_of, list_of_partitions};
+use super::member::{Member, Shared, lock};
 use super::message::{Message, Partition};
-use super::{BrokerError, config, context};
+use super::{BrokerError, config};
 use crate::config::KafkaConnection;
 use crate::observe::kafka as events;
 
@@ -35,6 +32,9 @@ const SOON: Duration = Duration::from_millis(5);
 
 /// How often it is committed what is done, or what could not be committed the last time.
 const OFTEN: Duration = Duration::from_millis(100);
+
+/// How long the client may take to go to another place of a partition: it asks nobody for that.
+const SEEK: Duration = Duration::from_secs(2);
 
 /// Groups of messages that nobody has taken yet.
 const QUEUE: usize = 2;
@@ -82,6 +82,14 @@ pub enum Control {
         /// The next offset of each partition of which something was done.
         done: SyncSender<Vec<(Partition, i64)>>,
     },
+    /// What is read of this partition from now on begins where it was ordered to, and comes with this number or a
+    /// greater one.
+    Rewound {
+        /// See there.
+        epoch: u64,
+        /// Which.
+        partition: Partition,
+    },
     /// The group cannot be joined, or what was read cannot be understood.
     Failed(BrokerError),
 }
@@ -91,6 +99,15 @@ enum Order {
     Commit(Partition, i64),
     Pause(Partition),
     Resume(Partition),
+    Rewind(Rewind),
+}
+
+/// A partition that is to be read from an offset on, if it is still ours under the same assignment.
+#[derive(Debug)]
+struct Rewind {
+    partition: Partition,
+    epoch: u64,
+    next: i64,
 }
 
 /// The member. Dropped, it leaves the group.
@@ -140,7 +157,8 @@ impl Consumer {
         let thread = std::thread::Builder::new().name("kafka-consumer".to_owned());
         let thread = thread
             .spawn(move || {
-                let thread = Thread { consumer, shared, control, send, batch, stuck: false };
+                let (rewinds, late) = (Vec::new(), VecDeque::new());
+                let thread = Thread { consumer, shared, control, send, batch, stuck: false, rewinds, late };
                 thread.run(&taken);
             })
             .map_err(|error| BrokerError::new(format!("cannot start a thread: {error}")))?;
@@ -160,6 +178,11 @@ impl Consumer {
     /// Goes on with it.
     pub fn resume(&self, partition: Partition) {
         self.order(Order::Resume(partition));
+    }
+
+    /// Reads this partition, ours since `epoch`, again from an offset on; [`Control::Rewound`] says when that is so.
+    pub fn rewind(&self, partition: Partition, epoch: u64, next: i64) {
+        self.order(Order::Rewind(Rewind { partition, epoch, next }));
     }
 
     fn order(&self, order: Order) {
@@ -187,111 +210,6 @@ impl Drop for Consumer {
     }
 }
 
-/// What the thread and the library's calls into it share.
-#[derive(Debug, Default)]
-struct Shared {
-    epoch: u64,
-    /// Ours at the moment.
-    assigned: HashSet<Partition>,
-    /// Paused by order.
-    paused: HashSet<Partition>,
-    /// To be committed, or committed again.
-    waiting: HashMap<Partition, i64>,
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-struct Member {
-    control: mpsc::UnboundedSender<Control>,
-    letting_go: Duration,
-    shared: Arc<Mutex<Shared>>,
-}
-
-impl ClientContext for Member {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        context::log(level, facility, text);
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        context::lags(&statistics);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        context::error(&error, reason);
-    }
-}
-
-impl ConsumerContext for Member {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Revoke(list) = rebalance else { return };
-        let partitions = partitions(list);
-        let lost = consumer.assignment_lost();
-        events::partitions_revoked(partitions.len(), lost);
-        let (done, answer) = sync_channel(1);
-        let told = self.control.send(Control::Revoked { partitions: partitions.clone(), lost, done });
-        // When nobody works any more, what was ordered to be committed is all that is done.
-        let done = if told.is_ok() { answer.recv_timeout(self.letting_go).unwrap_or_default() } else { Vec::new() };
-        let mut shared = lock(&self.shared);
-        let mut positions = HashMap::new();
-        for partition in &partitions {
-            shared.assigned.remove(partition);
-            shared.paused.remove(partition);
-            if let Some(next) = shared.waiting.remove(partition) {
-                positions.insert(partition.clone(), next);
-            }
-            events::lag(&partition.topic, partition.number, 0);
-        }
-        drop(shared);
-        for (partition, next) in done {
-            let known = positions.entry(partition).or_insert(next);
-            *known = next.max(*known);
-        }
-        if !lost
-            && !positions.is_empty()
-            && let Err(error) = consumer.commit(&list_of(&positions), CommitMode::Sync)
-        {
-            events::commit_failed(&BrokerError::from(error).to_string());
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                let partitions = partitions(list);
-                events::partitions_assigned(partitions.len());
-                // What was paused under an earlier assignment would stay so.
-                if let Err(error) = consumer.resume(list) {
-                    events::broker_failed(&error.to_string(), "resuming");
-                }
-                let mut shared = lock(&self.shared);
-                shared.epoch += 1;
-                shared.assigned.extend(partitions.iter().cloned());
-                let epoch = shared.epoch;
-                drop(shared);
-                // Nobody there: the member is about to leave.
-                let _ = self.control.send(Control::Assigned { epoch, partitions });
-            }
-            Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => events::broker_failed(&error.to_string(), "the group could not be balanced"),
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let Err(error) = result else { return };
-        events::commit_failed(&BrokerError::from(error).to_string());
-        let mut shared = lock(&self.shared);
-        for element in offsets.elements() {
-            let partition = Partition { topic: element.topic().to_owned(), number: element.partition() };
-            if let (Offset::Offset(next), true) = (element.offset(), shared.assigned.contains(&partition)) {
-                let known = shared.waiting.entry(partition).or_insert(next);
-                *known = next.max(*known);
-            }
-        }
-    }
-}
-
 struct Thread {
     consumer: BaseConsumer<Member>,
     shared: Arc<Mutex<Shared>>,
@@ -300,6 +218,10 @@ struct Thread {
     batch: usize,
     /// All partitions are paused, because nobody takes what was read.
     stuck: bool,
+    /// Not carried out yet.
+    rewinds: Vec<Rewind>,
+    /// Read while stuck.
+    late: VecDeque<Polled>,
 }
 
 impl Thread {
@@ -314,6 +236,7 @@ impl Thread {
                 self.commit(CommitMode::Async);
                 committed = Instant::now();
             }
+            self.rewind();
             match read.take() {
                 None => read = self.read().map(|polled| (polled, Instant::now())),
                 Some((polled, since)) => match self.send.try_send(polled) {
@@ -322,8 +245,11 @@ impl Thread {
                     Err(mpsc::error::TrySendError::Full(polled)) => {
                         if self.stuck || since.elapsed() >= STUCK {
                             self.stick();
-                            // Paused, it gives no messages; but the group sees that we are alive.
-                            self.poll(POLL);
+                            // Paused, it gives no messages, but the group sees that we are alive. What comes all the
+                            // same (the client could not pause) is past for it: thrown away, it would be lost.
+                            let late = self.poll(POLL);
+                            let epoch = lock(&self.shared).epoch;
+                            self.late.extend(late.map(|message| Polled { epoch, messages: vec![message] }));
                         } else if let Ok(order) = orders.recv_timeout(SOON) {
                             self.apply(order);
                         }
@@ -336,7 +262,7 @@ impl Thread {
     }
 
     /// Carries out what was ordered; is it the end?
-    fn obey(&self, orders: &Receiver<Order>) -> bool {
+    fn obey(&mut self, orders: &Receiver<Order>) -> bool {
         loop {
             match orders.try_recv() {
                 Ok(order) => self.apply(order),
@@ -346,17 +272,17 @@ impl Thread {
         }
     }
 
-    fn apply(&self, order: Order) {
+    fn apply(&mut self, order: Order) {
         let mut shared = lock(&self.shared);
         let (partition, outcome) = match order {
             Order::Commit(partition, next) => {
-                if shared.assigned.contains(&partition) {
+                if shared.assigned.contains_key(&partition) {
                     shared.waiting.insert(partition, next);
                 }
                 return;
             }
             Order::Pause(partition) => {
-                if !shared.assigned.contains(&partition) || !shared.paused.insert(partition.clone()) {
+                if !shared.assigned.contains_key(&partition) || !shared.paused.insert(partition.clone()) {
                     return;
                 }
                 let outcome = self.consumer.pause(&list_of_partitions([&partition]));
@@ -369,10 +295,36 @@ impl Thread {
                 let outcome = self.consumer.resume(&list_of_partitions([&partition]));
                 (partition, outcome)
             }
+            Order::Rewind(rewind) => {
+                self.rewinds.push(rewind);
+                return;
+            }
         };
         drop(shared);
         if let Err(error) = outcome {
             events::broker_failed(&error.to_string(), &partition.to_string());
+        }
+    }
+
+    /// Carries out what can be: a partition whose fetching is just beginning has to be asked again.
+    fn rewind(&mut self) {
+        for rewind in std::mem::take(&mut self.rewinds) {
+            let Rewind { partition, epoch, next } = &rewind;
+            // Of another assignment, it begins where its last owner has left it.
+            if lock(&self.shared).assigned.get(partition) != Some(epoch) {
+                continue;
+            }
+            if let Err(error) = self.consumer.seek(&partition.topic, partition.number, Offset::Offset(*next), SEEK) {
+                events::broker_failed(&error.to_string(), &format!("going back in {partition}"));
+                self.rewinds.push(rewind);
+                continue;
+            }
+            let mut shared = lock(&self.shared);
+            shared.epoch += 1;
+            let epoch = shared.epoch;
+            drop(shared);
+            // Nobody there: the member is about to leave.
+            let _ = self.control.send(Control::Rewound { epoch, partition: rewind.partition });
         }
     }
 
@@ -385,7 +337,7 @@ impl Thread {
             events::commit_failed(&BrokerError::from(error).to_string());
             let mut shared = lock(&self.shared);
             for (partition, next) in positions {
-                if shared.assigned.contains(&partition) {
+                if shared.assigned.contains_key(&partition) {
                     shared.waiting.entry(partition).or_insert(next);
                 }
             }
@@ -393,7 +345,10 @@ impl Thread {
     }
 
     /// What there is, without waiting for more than the first.
-    fn read(&self) -> Option<Polled> {
+    fn read(&mut self) -> Option<Polled> {
+        if let Some(late) = self.late.pop_front() {
+            return Some(late);
+        }
         let mut messages = vec![self.poll(POLL)?];
         while messages.len() < self.batch {
             match self.poll(Duration::ZERO) {
@@ -403,7 +358,7 @@ impl Thread {
         }
         // Assignments change only inside of a poll. Those of partitions that were taken away meanwhile are stale.
         let shared = lock(&self.shared);
-        messages.retain(|message| shared.assigned.contains(&message.position.partition));
+        messages.retain(|message| shared.assigned.contains_key(&message.position.partition));
         (!messages.is_empty()).then_some(Polled { epoch: shared.epoch, messages })
     }
 
@@ -425,7 +380,7 @@ impl Thread {
     fn stick(&mut self) {
         let shared = lock(&self.shared);
         // Also those that came meanwhile.
-        let others: Vec<_> = shared.assigned.difference(&shared.paused).collect();
+        let others = shared.others();
         if let Err(error) = self.consumer.pause(&list_of_partitions(others)) {
             events::broker_failed(&error.to_string(), "pausing");
         }
@@ -436,7 +391,7 @@ impl Thread {
     fn unstick(&mut self) {
         if std::mem::take(&mut self.stuck) {
             let shared = lock(&self.shared);
-            let others: Vec<_> = shared.assigned.difference(&shared.paused).collect();
+            let others = shared.others();
             if let Err(error) = self.consumer.resume(&list_of_partitions(others)) {
                 events::broker_failed(&error.to_string(), "resuming");
             }

@@ -12,11 +12,13 @@ use crate::error::{Fault, Party, Severity};
 pub struct BrokerError {
     text: String,
     code: Option<RDKafkaErrorCode>,
+    /// A setting cannot be used.
+    setting: bool,
 }
 
 impl BrokerError {
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), code: None }
+        Self { text: text.into(), code: None, setting: false }
     }
 
     /// Something that no broker is to blame for.
@@ -92,7 +94,9 @@ impl From<KafkaError> for BrokerError {
                 None => error.to_string(),
             },
         };
-        Self { text, code: error.rdkafka_error_code() }
+        let setting = matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_));
+        let code = error.rdkafka_error_code().filter(|_| !setting);
+        Self { text, code, setting }
     }
 }
 
@@ -107,6 +111,11 @@ impl Fault for BrokerError {
 
     fn hint(&self) -> Option<Cow<'static, str>> {
         use RDKafkaErrorCode as Code;
+        if self.setting {
+            return Some(Cow::Borrowed(
+                "see KAFKA_SECURITY_PROTOCOL, the settings that begin with KAFKA_SSL and KAFKA_SASL, and KAFKA_PROPERTIES",
+            ));
+        }
         Some(Cow::Borrowed(match self.code? {
             Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve => {
                 "is a broker running at KAFKA_BROKERS, and does it name an address that can be reached from here?"

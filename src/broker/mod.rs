@@ -10,6 +10,7 @@ mod consumer;
 mod context;
 mod error;
 mod lists;
+mod member;
 mod message;
 mod producer;
 mod reading;

@@ -1,7 +1,7 @@
 //! Writes messages: idempotent, acknowledged by all replicas that are in step, each with an answer of its own.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,6 +12,7 @@ use super::context::Telling;
 use super::message::{Outgoing, Partition, Position};
 use super::{BrokerError, config};
 use crate::config::KafkaConnection;
+use crate::observe::kafka as events;
 
 /// How often a full queue is looked at again.
 const FULL: Duration = Duration::from_millis(20);
@@ -39,6 +40,8 @@ impl Producer {
         let patience = patience.as_millis();
         // A connection that has gone silent must not outlive what was sent by it.
         let silence = patience.clamp(1000, 60_000).to_string();
+        // A topic that is not there must be known to be so long before that: only then it is made.
+        let unknown = (patience / 4).clamp(200, 5000).to_string();
         let patience = patience.to_string();
         let mut config = config::base(
             &config::without(connection, config::CONSUMERS_ONLY),
@@ -46,6 +49,7 @@ impl Producer {
                 ("compression.type", "lz4"),
                 ("linger.ms", "5"),
                 ("socket.timeout.ms", &silence),
+                ("topic.metadata.propagation.max.ms", &unknown),
                 // The partition of a key is the one that Java's producers choose.
                 ("partitioner", "murmur2_random"),
                 ("queue.buffering.max.messages", "20000"),
@@ -94,7 +98,8 @@ impl Producer {
         })
     }
 
-    /// Makes a topic, with the broker's defaults, where brokers do not make topics by themselves.
+    /// Makes a topic, with the broker's defaults, where brokers do not make topics by themselves, and waits until this
+    /// producer knows it.
     pub async fn make_topic(&self, topic: &str) -> Result<(), BrokerError> {
         let connection =
             config::without(&config::without(&self.connection, config::CONSUMERS_ONLY), config::PRODUCERS_ONLY);
@@ -103,10 +108,24 @@ impl Producer {
         let topics = [NewTopic::new(topic, -1, TopicReplication::Fixed(-1))];
         for made in client.create_topics(&topics, &options).await? {
             match made {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Ok(_) => events::topic_made(topic),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((_, code)) => return Err(KafkaError::AdminOp(code).into()),
             }
         }
+        let (inner, topic) = (self.inner.clone(), topic.to_owned());
+        // It asks by itself only once a minute. If it does not learn of the topic now, what is sent fails once more.
+        let _ = tokio::task::spawn_blocking(move || {
+            let end = Instant::now() + MAKING;
+            while Instant::now() < end {
+                let told = inner.client().fetch_metadata(Some(&topic), MAKING);
+                if told.is_ok_and(|told| told.topics().iter().any(|known| known.error().is_none())) {
+                    return;
+                }
+                std::thread::sleep(FULL);
+            }
+        })
+        .await;
         Ok(())
     }
 

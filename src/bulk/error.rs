@@ -38,6 +38,13 @@ pub enum BulkError {
     },
 }
 
+impl BulkError {
+    /// Is the store as a whole away, whatever is done?
+    pub fn is_store_away(&self) -> bool {
+        matches!(self, Self::Store(error) if error.stops_run())
+    }
+}
+
 impl Fault for BulkError {
     fn severity(&self) -> Severity {
         match self {

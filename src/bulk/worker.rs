@@ -20,6 +20,7 @@ use crate::model::{Atomic, ImportFormat, NodesOptions, RowCounts, TableSchema, T
 use crate::observe::events;
 use crate::store::StoreError;
 use crate::store::imported;
+use crate::store::imports::Patience;
 use crate::store::objects::{ObjectUrl, Sources};
 use crate::store::sql::Engine;
 
@@ -92,9 +93,15 @@ impl Worker {
 
     async fn failed(&self, work: &BulkWork, error: &BulkError) -> Result<(), StoreError> {
         let reason = error.to_string();
-        if error.severity() == Severity::Transient && work.attempts < self.imports.limits().attempts {
+        let (tries, wait) = match work.file.patience {
+            Some(Patience { tries, first_wait }) => (tries, backoff::jittered_from(first_wait, work.attempts)),
+            None => (self.imports.limits().attempts, backoff::jittered(work.attempts)),
+        };
+        // Whoever asked by a message waits for a store that is away, however long that takes.
+        let away = work.file.patience.is_some() && error.is_store_away();
+        if error.severity() == Severity::Transient && (away || work.attempts < tries) {
             events::import_fetch_retried(work.attempts, &reason);
-            return self.imports.give_back_bulk(work, backoff::jittered(work.attempts), true).await;
+            return self.imports.give_back_bulk(work, wait, !away).await;
         }
         events::import_fetch_failed(&reason);
         self.imports.end_file(&work.file, Some(reason)).await.map(drop)

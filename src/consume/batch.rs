@@ -29,9 +29,10 @@ pub(super) const POINTS: CrashPoints =
 /// if it was told to stop.
 pub(super) async fn work(desk: &Desk, planned: Vec<Arc<Planned>>, stop: &Stop) -> usize {
     let begun = Instant::now();
+    // Tries that have failed and may succeed another time.
+    let mut failed = 0;
     if planned.len() > 1 {
         let together: Arc<[Arc<Planned>]> = planned.clone().into();
-        let mut tries = 1;
         loop {
             match attempt(desk, &together, stop).await {
                 Ok(ended) => {
@@ -40,18 +41,23 @@ pub(super) async fn work(desk: &Desk, planned: Vec<Arc<Planned>>, stop: &Stop) -
                     return planned.len();
                 }
                 Err(Gone::Stopped) => return 0,
-                Err(Gone::Again(_)) if tries < desk.tries() => {
-                    tries += 1;
-                    if !desk.pause(tries, stop).await {
+                Err(Gone::Again(_)) => {
+                    failed += 1;
+                    events::tried_again(planned.len());
+                    if !desk.pause(failed + 1, stop).await {
                         return 0;
                     }
+                    // The last try is each one's own: it is nobody's fault but one's.
+                    if failed + 1 >= desk.tries() {
+                        break;
+                    }
                 }
-                Err(Gone::Again(_) | Gone::Never(_)) => break,
+                Err(Gone::Never(_)) => break,
             }
         }
     }
     for (index, one) in planned.iter().enumerate() {
-        if !alone(desk, one, stop).await {
+        if !alone(desk, one, failed, stop).await {
             return index;
         }
     }
@@ -59,10 +65,11 @@ pub(super) async fn work(desk: &Desk, planned: Vec<Arc<Planned>>, stop: &Stop) -
     planned.len()
 }
 
-/// Does one message, or makes a dead letter of it; `false`: it was told to stop before.
-async fn alone(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bool {
+/// Does one message, which failed so often with others, or makes a dead letter of it; `false`: it was told to stop
+/// before.
+async fn alone(desk: &Desk, planned: &Arc<Planned>, failed: u32, stop: &Stop) -> bool {
     let one: Arc<[Arc<Planned>]> = Arc::from([Arc::clone(planned)]);
-    let mut tries = 1;
+    let mut tries = (failed + 1).min(desk.tries());
     loop {
         let reason = match attempt(desk, &one, stop).await {
             Ok(ended) => {
@@ -89,7 +96,7 @@ async fn alone(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bool {
             domain: domain.map(str::to_owned),
             group: group.map(str::to_owned),
         };
-        return desk.bury(planned, refusal, tries, stop).await;
+        return desk.bury(planned, Burial::whole(refusal, tries), stop).await;
     }
 }
 
@@ -119,8 +126,9 @@ pub(super) struct Terms {
 
 /// All of it, in the caller's transaction.
 fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> Result<Vec<Ended>, SqlError> {
+    let mut seen = Seen::new();
     let refusals: Vec<Option<Refusal>> =
-        planned.iter().map(|one| refusal(session, one, terms)).collect::<Result<_, _>>()?;
+        planned.iter().map(|one| refusal(session, one, terms, &mut seen)).collect::<Result<_, _>>()?;
     let jobs: Vec<NewJob> =
         planned.iter().zip(&refusals).map(|(one, refusal)| new_job(one, refusal.as_ref())).collect();
     let claims = messages::claim(session, &jobs, terms.window, terms.now)?;
@@ -195,14 +203,22 @@ pub(super) fn asked(planned: &Planned, job: &str, key: Option<String>) -> Reques
     }
 }
 
+/// Groups that were looked for in a transaction, domain first: are they there?
+pub(super) type Seen = HashMap<(String, String), bool>;
+
 /// Why a message will never be done, as far as can be told before it is tried.
-fn refusal(session: &Session<'_>, planned: &Planned, terms: &Terms) -> Result<Option<Refusal>, SqlError> {
+fn refusal(
+    session: &Session<'_>,
+    planned: &Planned,
+    terms: &Terms,
+    seen: &mut Seen,
+) -> Result<Option<Refusal>, SqlError> {
     match &planned.task {
         Task::Nothing(refusal) => Ok(Some(refusal.clone())),
         Task::References { domain, group, ids } if !ids.iter().any(|id| is_reference(id)) => {
             Ok(Some(refuse("no_reference", "none of its ids can be a reference id".to_owned(), domain, Some(group))))
         }
-        Task::References { domain, group, .. } => known(session, terms, domain, Some(group)),
+        Task::References { domain, group, .. } => known(session, terms, (domain, Some(group)), seen),
         Task::File { .. } | Task::Record(_) => Ok(None),
     }
 }
@@ -211,15 +227,17 @@ fn refusal(session: &Session<'_>, planned: &Planned, terms: &Terms) -> Result<Op
 pub(super) fn known(
     session: &Session<'_>,
     terms: &Terms,
-    domain: &str,
-    group: Option<&str>,
+    (domain, group): (&str, Option<&str>),
+    seen: &mut Seen,
 ) -> Result<Option<Refusal>, SqlError> {
-    match group {
-        Some(name) if !terms.make_groups && !messages::group_exists(session, domain, name)? => {
-            Ok(Some(refuse("unknown_group", format!("there is no group `{name}` in `{domain}`"), domain, group)))
-        }
-        _ => Ok(None),
-    }
+    let Some(name) = group.filter(|_| !terms.make_groups) else { return Ok(None) };
+    let key = (domain.to_owned(), name.to_owned());
+    let there = match seen.get(&key) {
+        Some(there) => *there,
+        None => *seen.entry(key).or_insert(messages::group_exists(session, domain, name)?),
+    };
+    let message = || format!("there is no group `{name}` in `{domain}`");
+    Ok((!there).then(|| refuse("unknown_group", message(), domain, group)))
 }
 
 fn refuse(code: &str, message: String, domain: &str, group: Option<&str>) -> Refusal {
@@ -296,18 +314,36 @@ fn lists(planned: &Planned, end: &JobEnd, import: Option<String>) -> Lists {
             if is_reference(id) { success.push(id.trim().to_owned()) } else { failed.push(harmless(id)) }
         }
     }
-    Lists { success, failed, import }
+    Lists { success, failed, import, replaced: 0 }
+}
+
+/// A message that is given up.
+#[derive(Debug, Clone)]
+pub(super) struct Burial {
+    pub(super) refusal: Refusal,
+    /// How often it was tried.
+    pub(super) attempts: u32,
+    /// What of it is in all the same: how much, of how much, and what is listed of it.
+    pub(super) partly: (u64, u64, Lists),
+}
+
+impl Burial {
+    /// Nothing of it is in.
+    pub(super) fn whole(refusal: Refusal, attempts: u32) -> Self {
+        Self { refusal, attempts, partly: (0, 0, Lists::default()) }
+    }
 }
 
 /// Ends a job as failed and keeps its message as a dead letter, in the caller's transaction.
 pub(super) fn bury(
     session: &Session<'_>,
     planned: &Planned,
-    refusal: &Refusal,
-    attempts: u32,
+    burial: &Burial,
     terms: &Terms,
 ) -> Result<Ended, SqlError> {
-    let job = new_job(planned, Some(refusal));
+    let Burial { refusal, attempts, partly: (processed, total, lists) } = burial;
+    let job =
+        NewJob { end: JobEnd { processed: *processed, ..failed(refusal, *total) }, ..new_job(planned, Some(refusal)) };
     let claim = messages::claim(session, std::slice::from_ref(&job), terms.window, terms.now)?;
     let id = match claim.into_iter().next() {
         Some(Claim::Done(id)) => return Ok(Ended::duplicate(planned, id)),
@@ -320,8 +356,8 @@ pub(super) fn bury(
         Some(Claim::New) | None => job.id,
     };
     let letters: Vec<Letter> = vec![
-        terms.post.status(planned, &id, &job.end, lists(planned, &job.end, None)),
-        terms.post.dead(&planned.message, &id, refusal, attempts, terms.now),
+        terms.post.status(planned, &id, &job.end, lists.clone()),
+        terms.post.dead(&planned.message, &id, refusal, *attempts, terms.now),
     ];
     messages::put(session, &letters, &terms.owner, terms.now)?;
     Ok(Ended::new(planned, id, job.end, Some(refusal.clone()), letters, terms.owner.clone()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::batch::{self, Terms};
+use super::batch::{self, Burial, Terms};
 use super::letters::Post;
 use super::outbox::Posted;
 use super::patience::{self, Verdict};
@@ -179,12 +179,12 @@ impl Desk {
     }
 
     /// Makes a dead letter of a message; `false`: it was told to stop before.
-    pub(super) async fn bury(&self, planned: &Arc<Planned>, refusal: Refusal, attempts: u32, stop: &Stop) -> bool {
+    pub(super) async fn bury(&self, planned: &Arc<Planned>, burial: Burial, stop: &Stop) -> bool {
         let mut tries = 1;
         loop {
             let buried = self.write(batch::POINTS, stop, || {
-                let (planned, refusal, terms) = (Arc::clone(planned), refusal.clone(), self.terms());
-                move |session: &Session<'_>| batch::bury(session, &planned, &refusal, attempts, &terms)
+                let (planned, burial, terms) = (Arc::clone(planned), burial.clone(), self.terms());
+                move |session: &Session<'_>| batch::bury(session, &planned, &burial, &terms)
             });
             match buried.await {
                 Ok(ended) => {

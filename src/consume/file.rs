@@ -7,22 +7,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::{self, POINTS};
+use super::batch::{self, Burial, POINTS};
 use super::desk::{Desk, Ended, Stop, stopped};
 use super::letters::Lists;
 use super::patience::Verdict;
 use super::request::{Planned, Refusal, Stage, Task, harmless};
 use crate::backend::BackendError;
-use crate::backend::imports::{ImportView, ImportsError};
+use crate::backend::imports::{ImportView, ImportsError, Told};
 use crate::backend::nodes::{FileOf, enqueue};
 use crate::model::messages::TransferStatus;
 use crate::model::{ImportFormat, ImportId, ImportStatus, NodesOptions, RowCounts};
 use crate::observe::kafka as events;
-use crate::store::imports::{self, BatchPage};
+use crate::store::StoreError;
+use crate::store::imports::{FailedRow, Patience};
 use crate::store::messages::{self, Claim, JobEnd};
 use crate::store::objects::ObjectUrl;
 use crate::store::sql::{Session, SqlError};
-use crate::store::{StoreError, imports::FailedRow};
 
 /// How often it is asked how far an import is, if nobody says that there is news.
 const LOOK: Duration = Duration::from_millis(300);
@@ -33,20 +33,36 @@ enum Trouble {
     Stopped,
     /// It never will be.
     Refused(String, String),
+    /// It could not be read to its end; what of it is in stays in.
+    Cut(String, Box<Part>),
     /// The store is away.
     Away(StoreError),
     /// Somebody else has done it.
     Duplicate(String),
 }
 
+/// A file as far as it is in.
+struct Part {
+    rows: RowCounts,
+    lists: Lists,
+    /// How often it was tried.
+    attempts: u32,
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match super::patience::verdict(&error) {
+            Verdict::Never => Self::Refused("refused".to_owned(), error.to_string()),
+            // A collision is over as soon as it is tried again.
+            Verdict::Away | Verdict::Again => Self::Away(error),
+        }
+    }
+}
+
 impl From<ImportsError> for Trouble {
     fn from(error: ImportsError) -> Self {
         match error {
-            ImportsError::Backend(BackendError::Store(error)) => match super::patience::verdict(&error) {
-                Verdict::Never => Self::Refused("refused".to_owned(), error.to_string()),
-                // A collision is over as soon as it is tried again.
-                Verdict::Away | Verdict::Again => Self::Away(error),
-            },
+            ImportsError::Backend(BackendError::Store(error)) => error.into(),
             ImportsError::Refused(refused) => Self::Refused("file_refused".to_owned(), refused.to_string()),
         }
     }
@@ -67,10 +83,14 @@ pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bo
                 return true;
             }
             Err(Trouble::Refused(code, message)) => {
-                let (domain, group) = planned.names();
-                let (domain, group) = (domain.map(str::to_owned), group.map(str::to_owned));
-                let refusal = Refusal { stage: Stage::Work, code, message: harmless(&message), domain, group };
-                return desk.bury(planned, refusal, 1, stop).await;
+                return desk.bury(planned, Burial::whole(refusal(planned, code, &message), 1), stop).await;
+            }
+            Err(Trouble::Cut(message, part)) => {
+                let Part { rows, lists, attempts } = *part;
+                events::tried_again(retries(attempts));
+                let refusal = refusal(planned, "file_failed".to_owned(), &message);
+                let burial = Burial { refusal, attempts, partly: (rows.processed(), rows.total(), lists) };
+                return desk.bury(planned, burial, stop).await;
             }
             Err(Trouble::Away(error)) => error,
         };
@@ -81,14 +101,28 @@ pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bo
     }
 }
 
+fn refusal(planned: &Planned, code: String, message: &str) -> Refusal {
+    let (domain, group) = planned.names();
+    let (domain, group) = (domain.map(str::to_owned), group.map(str::to_owned));
+    Refusal { stage: Stage::Work, code, message: harmless(message), domain, group }
+}
+
 async fn import(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<Ended, Trouble> {
     let begun = Instant::now();
     let (job, import) = begin(desk, planned, stop).await?;
     let view = wait(desk, planned, &job, import, stop).await?;
-    let rows = view.rows.unwrap_or_default();
-    events::file_rate(rows.total(), begun.elapsed());
-    let failed = failures(desk, view.import.number).await.map_err(Trouble::Away)?;
-    end(desk, planned, job, import, (&view, rows), failed, stop).await
+    events::file_rate(view.rows.unwrap_or_default().total(), begun.elapsed());
+    let told = desk.imports.told(view.import.number, cap(desk)).await?;
+    end(desk, planned, job, &view, told, stop).await
+}
+
+fn retries(attempts: u32) -> usize {
+    usize::try_from(attempts.saturating_sub(1)).unwrap_or(0)
+}
+
+/// Entries of a list at most.
+fn cap(desk: &Desk) -> u32 {
+    u32::try_from(desk.post.cap()).unwrap_or(u32::MAX)
 }
 
 /// Begins the job and makes its import in one transaction, or finds both.
@@ -97,12 +131,14 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
     let place = |error: &dyn std::fmt::Display| Trouble::Refused("file_refused".to_owned(), error.to_string());
     let url = ObjectUrl::parse(path).map_err(|error| place(&error))?;
     desk.sources.check(&url).map_err(|error| place(&error))?;
-    let piece_rows = desk.imports.piece_rows();
+    let (piece_rows, tells) = (desk.imports.piece_rows(), cap(desk));
+    let first_wait = u64::try_from(desk.settings.backoff.as_millis()).unwrap_or(u64::MAX);
+    let patience = Some(Patience { tries: desk.tries(), first_wait });
     let begun = desk.write(POINTS, stop, || {
         let (one, terms) = (Arc::clone(planned), desk.terms());
         move |session: &Session<'_>| {
             let Task::File { domain, group, path } = &one.task else { return Ok(Begun::Done(String::new())) };
-            if let Some(refusal) = batch::known(session, &terms, domain, group.as_deref())? {
+            if let Some(refusal) = batch::known(session, &terms, (domain, group.as_deref()), &mut batch::Seen::new())? {
                 return Ok(Begun::Refused(refusal));
             }
             let job = batch::new_job(&one, None);
@@ -119,6 +155,8 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
                 options: serde_json::to_string(&options).map_err(|error| SqlError::Refused(error.to_string()))?,
                 url: path.clone(),
                 piece_rows,
+                patience,
+                tells,
             };
             let import = enqueue(session, &file, terms.now)?.import;
             Ok(Begun::Ours(job, import))
@@ -182,47 +220,40 @@ async fn progress(desk: &Desk, planned: &Planned, job: &str, import: ImportId, r
     }
 }
 
-/// Rows that are not in, as many as are told.
-async fn failures(desk: &Desk, import: imports::Number) -> Result<Vec<FailedRow>, StoreError> {
-    let cap = u32::try_from(desk.post.cap()).unwrap_or(u32::MAX);
-    let read = desk.store.read(move |session| {
-        let page = BatchPage { status: None, after: 0, limit: 1 };
-        match imports::batches(session, import, page)?.first() {
-            Some(batch) if cap > 0 => imports::failed_rows(session, batch.number, 0, cap),
-            _ => Ok(Vec::new()),
-        }
-    });
-    read.await
-}
-
 /// Ends the job as the import has ended, and says so.
 async fn end(
     desk: &Desk,
     planned: &Arc<Planned>,
     job: String,
-    import: ImportId,
-    (view, rows): (&ImportView, RowCounts),
-    failed: Vec<FailedRow>,
+    view: &ImportView,
+    told: Told,
     stop: &Stop,
 ) -> Result<Ended, Trouble> {
+    let rows = view.rows.unwrap_or_default();
     let complete = view.import.status == ImportStatus::Completed;
     let reason = view.import.reason.clone().unwrap_or_else(|| match view.import.status {
         ImportStatus::Cancelled => "somebody cancelled the import".to_owned(),
         _ => format!("{} of {} rows are not in", rows.failed, rows.total()),
     });
-    if !complete && rows.processed() == 0 {
-        // Nothing of it is in: the file is not there, is no file of nodes, or has no good row.
-        return Err(Trouble::Refused("file_failed".to_owned(), reason));
+    let row = |row: FailedRow| row.external_id.unwrap_or_else(|| format!("line {}", row.line));
+    let lists = Lists {
+        success: told.done,
+        failed: told.failed.into_iter().map(row).collect(),
+        replaced: rows.duplicates,
+        import: Some(view.import.import.id.clone()),
+    };
+    // Some bad rows are told of; everything else has to be done again: the file is not there, is no file of nodes, could
+    // not be read to its end, or has no good row.
+    if !complete && (!told.whole || rows.processed() == 0) {
+        return Err(Trouble::Cut(reason, Box::new(Part { rows, lists, attempts: told.attempts.max(1) })));
     }
-    let ids: Vec<String> =
-        failed.iter().map(|row| row.external_id.clone().unwrap_or_else(|| format!("line {}", row.line))).collect();
+    events::tried_again(retries(told.attempts));
     let end = JobEnd {
         status: if complete { TransferStatus::Completed } else { TransferStatus::Failed },
         total: rows.total(),
         processed: rows.processed(),
         reason: (!complete).then(|| harmless(&reason)),
     };
-    let lists = Lists { failed: ids, import: Some(import.to_string()), success: Vec::new() };
     let letter = desk.post.status(planned, &job, &end, lists);
     let ours = desk.write(POINTS, stop, || {
         let (id, end, letter, terms) = (job.clone(), end.clone(), letter.clone(), desk.terms());

@@ -41,10 +41,12 @@ pub(super) struct Post {
 }
 
 /// The lists of a status message.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lists {
     pub(super) success: Vec<String>,
     pub(super) failed: Vec<String>,
+    /// What gave way to another of the same id: it counts as done and is in no list.
+    pub(super) replaced: u64,
     /// The import that has all of it.
     pub(super) import: Option<String>,
 }
@@ -68,7 +70,7 @@ impl Post {
     /// Tells how a job ended, or how far it is.
     pub(super) fn status(&self, planned: &Planned, job: &str, end: &JobEnd, mut lists: Lists) -> Letter {
         let (domain, group) = planned.names();
-        let truncated = lists.success.len().min(self.cap) as u64 != end.processed
+        let truncated = lists.success.len().min(self.cap) as u64 + lists.replaced != end.processed
             || lists.failed.len().min(self.cap) as u64 != end.total.saturating_sub(end.processed);
         lists.success.truncate(self.cap);
         lists.failed.truncate(self.cap);

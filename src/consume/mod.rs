@@ -139,14 +139,18 @@ impl Consume {
         let settings = self.desk.settings.clone();
         let mut failed = None;
         loop {
-            for piece in lanes.begin(settings.batch) {
-                works.push(tokio::spawn(work(Arc::clone(&self.desk), piece)));
-            }
+            let begun = lanes.begin(settings.batch);
             for (partition, pause) in lanes.pausing((settings.in_flight / 2).max(1)) {
                 if pause { self.consumer.pause(partition) } else { self.consumer.resume(partition) }
             }
+            for piece in begun {
+                if let Some(next) = piece.rewind {
+                    self.consumer.rewind(piece.partition.clone(), piece.epoch, next);
+                }
+                works.push(tokio::spawn(work(Arc::clone(&self.desk), piece)));
+            }
             let (held, bytes) = lanes.held();
-            events::in_flight(held);
+            events::in_flight(held + lanes.files());
             tokio::select! {
                 biased;
                 () = desk::stopped(&stop) => break,
@@ -166,6 +170,7 @@ impl Consume {
                         // A consumer that does not wait any more commits what it was told before.
                         let _ = done.send(positions.collect());
                     }
+                    Control::Rewound { epoch, partition } => lanes.rewound(&partition, epoch),
                     Control::Failed(error) if error.is_hopeless() => {
                         failed = Some(error);
                         break;
@@ -256,7 +261,7 @@ struct Worked {
 }
 
 async fn work(desk: Arc<Desk>, piece: Piece) -> Worked {
-    let Piece { partition, epoch, messages, stop } = piece;
+    let Piece { partition, epoch, messages, stop, .. } = piece;
     let span = span(&partition, &messages);
     let working = async {
         match messages.first() {

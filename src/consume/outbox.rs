@@ -10,7 +10,7 @@
 //! a request in its buffer, for longer than the lease. Kafka itself cannot rule that out without transactions in every
 //! reader. (Clocks of different machines must agree to within a small part of the lease.)
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -96,15 +96,15 @@ impl Outbox {
         let mut done: Vec<Published> = Vec::new();
         let mut marked = Instant::now();
         let mut looked: Option<Instant> = None;
-        let mut forgot = Instant::now();
+        let mut forgot: Option<Instant> = None;
         let mut open = true;
         loop {
             if done.len() >= TOGETHER || (!done.is_empty() && marked.elapsed() >= LINGER) {
                 self.mark(&mut done).await;
                 marked = Instant::now();
             }
-            if forgot.elapsed() >= FORGET {
-                forgot = Instant::now();
+            if forgot.is_none_or(|at| at.elapsed() >= FORGET) {
+                forgot = Some(Instant::now());
                 if let Err(error) = self.forget().await {
                     events::outbox_failed(&chain(&error));
                 }
@@ -157,8 +157,15 @@ impl Outbox {
         if now().saturating_add(patience) >= posted.owner.until && !self.keep(&posted).await {
             return None;
         }
-        let since = Instant::now();
-        match producer.send(&outgoing(&posted.letter)).await {
+        let (since, outgoing) = (Instant::now(), outgoing(&posted.letter));
+        let mut sent = producer.send(&outgoing).await;
+        if sent.as_ref().is_err_and(BrokerError::is_unknown_topic) {
+            sent = match producer.make_topic(&outgoing.topic).await {
+                Ok(()) => producer.send(&outgoing).await,
+                Err(error) => Err(error),
+            };
+        }
+        match sent {
             Ok(delivery) => Some(Box::pin(async move { (posted, since, delivery.await) })),
             Err(error) => {
                 self.failed(&posted, &error).await;
@@ -264,21 +271,19 @@ impl Outbox {
         // A name of its own: what waits here under an older claim must not take it for that.
         let owner = Owner { name: Uuid::now_v7().to_string(), until: self.until() };
         let claim = owner.clone();
-        let taken = self
+        let (taken, unreadable) = self
             .store
             .write(MARK, move |session| messages::take_over(session, &claim, TAKEN, now()))
             .await
             .map_err(text)?;
+        if unreadable > 0 {
+            events::outbox_unreadable(unreadable);
+        }
         if taken.is_empty() {
             return Ok(Vec::new());
         }
-        let found = match self.look_up(&taken).await {
-            Ok(found) => found,
-            Err(error) => {
-                // They stay as they are until this claim lapses, too.
-                return Err(error);
-            }
-        };
+        // If that fails, they stay as they are until this claim lapses, too.
+        let found = self.look_up(&taken).await?;
         events::outbox_recovered(taken.len(), found.len());
         let mut published: Vec<Published> = found.values().cloned().collect();
         self.mark(&mut published).await;
@@ -288,12 +293,12 @@ impl Outbox {
 
     /// Which of them are in their topics.
     async fn look_up(&self, taken: &[Open]) -> Result<HashMap<(String, LetterKind), Published>, String> {
-        let mut topics: BTreeMap<(String, LetterKind), (i64, Vec<String>)> = BTreeMap::new();
+        let mut topics: BTreeMap<(String, LetterKind), (i64, HashSet<String>)> = BTreeMap::new();
         for Open { letter, created_at } in taken {
             let key = (letter.topic.clone(), letter.kind);
-            let (earliest, jobs) = topics.entry(key).or_insert((*created_at, Vec::new()));
+            let (earliest, jobs) = topics.entry(key).or_insert((*created_at, HashSet::new()));
             *earliest = (*created_at).min(*earliest);
-            jobs.push(letter.job.clone());
+            jobs.insert(letter.job.clone());
         }
         let mut found = HashMap::new();
         for ((topic, kind), (earliest, jobs)) in topics {
@@ -304,7 +309,7 @@ impl Outbox {
             let read = tokio::task::spawn_blocking(move || {
                 let mut seen = Vec::new();
                 let read = reader.read(&topic, &from, |message| {
-                    if let Some(job) = message.header(JOB_ID).filter(|job| jobs.iter().any(|known| known == job)) {
+                    if let Some(job) = message.header(JOB_ID).filter(|job| jobs.contains(*job)) {
                         let (partition, offset) = (message.position.partition.number, message.position.offset);
                         seen.push(Published { job: job.to_owned(), kind, partition, offset });
                     }

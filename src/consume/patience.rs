@@ -21,7 +21,8 @@ pub(super) enum Verdict {
 pub(super) fn verdict(error: &StoreError) -> Verdict {
     match error.kind {
         StoreErrorKind::Conflict(_) => Verdict::Again,
-        StoreErrorKind::Refused(_) => Verdict::Never,
+        // Something unreadable in one place: waiting mends nothing, and what is elsewhere need not wait for it.
+        StoreErrorKind::Refused(_) | StoreErrorKind::Corrupt(_) => Verdict::Never,
         _ => Verdict::Away,
     }
 }

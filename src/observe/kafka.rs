@@ -148,6 +148,11 @@ pub fn retried(about: About<'_>, tries: u32, delay: Duration, reason: &str) {
     warn!(job, topic, partition, offset, tries, delay_ms = millis(delay), reason, "a message is tried again");
 }
 
+/// So many messages were tried again together, or one of a file so often.
+pub fn tried_again(count: usize) {
+    counter!("parser_kafka_retries_total").increment(count as u64);
+}
+
 /// A message is a dead letter. `stage`: `parse`, `work`, `file`.
 pub fn dead_lettered(about: About<'_>, stage: &'static str, code: &str, reason: &str) {
     counter!("parser_kafka_dead_letters_total", "stage" => stage).increment(1);
@@ -199,6 +204,17 @@ pub fn produce_refused(kind: &'static str, job: &str, topic: &str, reason: &str)
 pub fn outbox_recovered(looked_for: usize, found: usize) {
     counter!("parser_kafka_outbox_recovered_total").increment(looked_for as u64);
     info!(looked_for, found, "took over messages that somebody else was publishing");
+}
+
+/// Letters in the store cannot be read, and will never be published.
+pub fn outbox_unreadable(count: u64) {
+    counter!("parser_kafka_outbox_unreadable_total").increment(count);
+    error!(count, "letters in the outbox cannot be read and are left out; `refused` in message_outbox says which");
+}
+
+/// A topic was not there and is now.
+pub fn topic_made(topic: &str) {
+    info!(topic, "made a topic");
 }
 
 /// The outbox cannot be worked on; it is tried again.

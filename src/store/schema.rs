@@ -10,6 +10,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V6__bulk", include_str!("migrations/sqlite/V6__bulk.sql")),
     ("V7__tables", include_str!("migrations/sqlite/V7__tables.sql")),
     ("V8__messages", include_str!("migrations/sqlite/V8__messages.sql")),
+    ("V9__told", include_str!("migrations/sqlite/V9__told.sql")),
 ];
 
 /// For PostgreSQL.
@@ -22,4 +23,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V6__bulk", include_str!("migrations/postgres/V6__bulk.sql")),
     ("V7__tables", include_str!("migrations/postgres/V7__tables.sql")),
     ("V8__messages", include_str!("migrations/postgres/V8__messages.sql")),
+    ("V9__told", include_str!("migrations/postgres/V9__told.sql")),
 ];

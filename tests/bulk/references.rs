@@ -81,6 +81,8 @@ fn a_file_that_is_asked_for_is_imported_by_a_worker_once() {
             options: r#"{"domain":"d"}"#.to_owned(),
             url: "users.csv".to_owned(),
             piece_rows: 100,
+            patience: None,
+            tells: 0,
         };
         let ask = || {
             let file = file.clone();

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
 pub(crate) struct Broker {
     pub(crate) address: String,
     pub(crate) kind: Kind,
+    /// The address that it gives its clients, if that is another one; only calfkit can.
+    advertised: Option<String>,
     program: PathBuf,
     data: PathBuf,
     port: u16,
@@ -71,12 +73,18 @@ pub(crate) fn each() -> Vec<&'static Broker> {
 fn given() -> Option<Broker> {
     let address = std::env::var("KAFKA_BROKERS").ok().filter(|address| !address.is_empty())?;
     let (program, data) = (PathBuf::new(), PathBuf::new());
-    Some(Broker { address, kind: Kind::Given, program, data, port: 0, child: None, guard: None })
+    let (advertised, child, guard) = (None, None, None);
+    Some(Broker { address, kind: Kind::Given, advertised, program, data, port: 0, child, guard })
 }
 
 impl Broker {
     /// One of its own, for tests that stop it.
     pub(crate) fn start(kind: Kind) -> Option<Self> {
+        Self::start_behind(kind, None)
+    }
+
+    /// One that sends its clients to another address.
+    pub(crate) fn start_behind(kind: Kind, advertised: Option<&str>) -> Option<Self> {
         let (calfkit, noida) = programs()?;
         let program = if kind == Kind::Calfkit { calfkit } else { noida };
         let data = tempfile::Builder::new().prefix("kafka-").tempdir().unwrap().keep();
@@ -84,8 +92,8 @@ impl Broker {
         for _ in 0..5 {
             let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let address = format!("127.0.0.1:{port}");
-            let mut broker =
-                Self { address, kind, program: program.clone(), data: data.clone(), port, child: None, guard: None };
+            let (program, data, advertised) = (program.clone(), data.clone(), advertised.map(str::to_owned));
+            let mut broker = Self { address, kind, advertised, program, data, port, child: None, guard: None };
             if broker.launch() {
                 return Some(broker);
             }
@@ -98,13 +106,14 @@ impl Broker {
         let log = std::fs::File::create(self.data.join("log")).unwrap();
         let mut command = Command::new(&self.program);
         let url = format!("tcp://{}", self.address);
+        let advertised = format!("tcp://{}", self.advertised.as_ref().unwrap_or(&self.address));
         match self.kind {
             Kind::Calfkit => command.args([
                 "broker",
                 "--listener-url",
                 &url,
                 "--advertised-listener-url",
-                &url,
+                &advertised,
                 "--storage-engine",
                 "memory://tansu/",
             ]),

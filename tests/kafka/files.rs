@@ -1,10 +1,16 @@
 //! Files that messages name: imported whole, whoever dies meanwhile.
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use serde_json::json;
+
 use crate::brokers;
-use crate::world::{NODES, World, file, key};
+use crate::world::{NODES, World, file, header, key};
 
 fn rows(group: &str, count: usize) -> String {
     let mut text = "reference_id,group,type,name\n".to_owned();
@@ -35,6 +41,11 @@ fn a_consumer_that_is_killed_in_mid_file_leaves_nothing_undone_and_nothing_done_
     assert_eq!(ends.len(), 4);
     for end in ends.values() {
         assert_eq!((&end["status"], end["processed"].as_u64()), (&"COMPLETED".into(), Some(ROWS as u64)), "{end}");
+        // The first rows of the file, whichever process brought them in.
+        let listed = end["successList"].as_array().unwrap();
+        let group = listed[0].as_str().unwrap().split('r').next().unwrap();
+        let first: Vec<_> = (0..100).map(|row| json!(format!("{group}r{row}"))).collect();
+        assert_eq!((listed, &end["truncated"]), (&first, &true.into()));
     }
     assert_eq!(world.count(NODES), 4 * ROWS);
     // Every row went in once: had one been written again, it would count as unchanged.
@@ -48,22 +59,27 @@ fn a_file_that_is_not_there_or_not_allowed_is_a_dead_letter_and_one_with_bad_row
     let Some(broker) = brokers::noida() else { return };
     let Some(mut world) = World::new(&broker.address) else { return };
     world.set("KAFKA_PROGRESS_SECONDS", "0.01");
+    world.set("KAFKA_STATUS_LIST", "3");
     world.topic(&world.users(), 1);
-    std::fs::write(world.path("some.csv"), "id,group\na,g\n,g\nc,g\n").unwrap();
+    std::fs::write(world.path("some.csv"), "id,group\nb,g\n,g\na,g\n").unwrap();
+    std::fs::write(world.path("many.csv"), "id,group\nd,g\nc,g\nc,g\ne,g\nf,g\n").unwrap();
     std::fs::write(world.path("none.csv"), "name\nx\n").unwrap();
-    let names = ["missing.csv", "/etc/passwd", "https://example.invalid/x.csv", "none.csv", "some.csv"];
+    let names = ["missing.csv", "/etc/passwd", "https://example.invalid/x.csv", "none.csv", "some.csv", "many.csv"];
     world.send(&world.users(), &names.map(|name| file(name).key(name)));
     let consumer = world.consume();
-    let ends = world.ends(5);
+    let ends = world.ends(6);
     let dead = world.wait_for(&world.dead_letters(), 4);
     let mut keys: Vec<_> = dead.iter().filter_map(key).collect();
     keys.sort();
     assert_eq!(keys, ["/etc/passwd", "https://example.invalid/x.csv", "missing.csv", "none.csv"]);
     let some = ends.values().find(|end| end["processed"] == 2).unwrap();
     assert_eq!((&some["status"], &some["total"]), (&"FAILED".into(), &3.into()));
-    assert_eq!(some["failedList"], serde_json::json!(["line 3"]));
-    let more = some["more"].as_str().unwrap();
-    assert_eq!(more, format!("/api/v1/imports/{}/results", some["importId"].as_str().unwrap()));
+    assert_eq!((&some["successList"], &some["failedList"]), (&json!(["b", "a"]), &json!(["line 3"])));
+    assert_eq!((&some["truncated"], some.get("more")), (&json!(false), None));
+    let many = ends.values().find(|end| end["processed"] == 5).unwrap();
+    assert_eq!((&many["status"], &many["successList"]), (&json!("COMPLETED"), &json!(["d", "c", "e"])));
+    let more = format!("/api/v1/imports/{}/results", many["importId"].as_str().unwrap());
+    assert_eq!((&many["truncated"], &many["more"]), (&json!(true), &json!(more)));
     assert_eq!(consumer.stop(), Some(0));
 }
 
@@ -91,5 +107,55 @@ fn small_messages_behind_a_file_wait_for_it_and_polling_goes_on() {
     assert_eq!(world.count(NODES), 2002, "{:?} after the lock", ended.elapsed());
     assert_eq!(world.ends(3).len(), 3);
     assert!(!consumer.log().contains("poll interval"), "{}", consumer.log());
+    assert_eq!(consumer.stop(), Some(0));
+}
+
+/// An HTTP server that gives the first half of a file whoever asks, and nothing more.
+fn halves(content: String) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, begun) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&begun);
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let lines: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+            let goes_on = lines.iter().any(|line| line.to_lowercase().starts_with("range:"));
+            let (length, half) = (content.len(), &content[..content.len() / 2]);
+            // Whoever has given up does not hear it.
+            let _ = if goes_on {
+                write!(&stream, "HTTP/1.1 503 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            } else {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"1\"\r\nConnection: close");
+                write!(&stream, "{head}\r\n\r\n{half}")
+            };
+        }
+    });
+    (address, begun)
+}
+
+#[test]
+fn a_file_that_ends_too_early_is_tried_three_times_and_is_a_dead_letter_with_what_is_in() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    let (address, begun) = halves(rows("g", 200));
+    world.set("IMPORT_HOSTS", &address.to_string());
+    world.set("IMPORT_BULK_ROWS", "10");
+    world.topic(&world.users(), 1);
+    let consumer = world.consume();
+    world.send(&world.users(), &[file(&format!("http://{address}/cut.csv")).key("cut")]);
+    world.send(&world.users(), &[crate::world::references("after", &["z"])]);
+    let ends = world.ends(2);
+    let cut = ends.values().find(|end| end["status"] == "FAILED").unwrap();
+    let inside = cut["processed"].as_u64().unwrap();
+    assert!((10..200).contains(&inside), "{cut}");
+    assert_eq!(world.count("SELECT count(*) FROM nodes WHERE reference_id LIKE 'g%'") as u64, inside);
+    assert_eq!(cut["successList"].as_array().unwrap().len() as u64, inside.min(100));
+    let dead = world.wait_for(&world.dead_letters(), 1);
+    assert_eq!((dead.len(), key(&dead[0]).as_deref()), (1, Some("cut")));
+    assert_eq!(header(&dead[0], "parser-attempts").as_deref(), Some("3"));
+    assert_eq!(header(&dead[0], "__connect.errors.exception.class.name").as_deref(), Some("file_failed"));
+    assert_eq!(begun.load(Ordering::SeqCst), 3);
     assert_eq!(consumer.stop(), Some(0));
 }

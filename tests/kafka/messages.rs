@@ -157,23 +157,39 @@ fn a_topic_that_appears_later_is_found() {
     world.until(NODES, 1);
 }
 
+/// The most memory that a process has had, in bytes.
+fn peak(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
 #[test]
-fn many_small_messages_are_done_each_once() {
-    const MANY: usize = 20_000;
+fn a_hundred_thousand_small_messages_are_done_each_once_in_little_memory() {
+    const MANY: usize = 100_000;
     let Some(broker) = brokers::calfkit() else { return };
     let Some(world) = World::new(&broker.address) else { return };
     world.topic(&world.users(), 4);
+    let begun = std::time::Instant::now();
     let sent: Vec<Sent> = (0..MANY)
         .map(|number| {
-            let (a, b) = (format!("n{number}a"), format!("n{number}b"));
-            references(&format!("g{}", number % 7), &[&a, &b]).key(&format!("k{}", number % 50))
+            references(&format!("g{}", number % 7), &[&format!("n{number}")]).key(&format!("k{}", number % 50))
         })
         .collect();
     world.send(&world.users(), &sent);
+    println!("sent after {:?}", begun.elapsed());
     let consumer = world.consume();
+    world.until("SELECT count(*) FROM message_job", 1);
+    println!("begun after {:?}", begun.elapsed());
     world.until("SELECT count(*) FROM message_job", MANY);
-    assert_eq!(world.count(NODES), 2 * MANY);
+    println!("done after {:?}", begun.elapsed());
     world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", MANY);
+    println!("published after {:?}", begun.elapsed());
+    let peak = peak(consumer.child.id());
+    assert_eq!(world.count(NODES), MANY);
     assert_eq!(world.ends(MANY).len(), MANY);
+    println!("read after {:?}; {} MiB at most", begun.elapsed(), peak >> 20);
+    // The messages alone are 10 MB, the store's rows of them several times as much.
+    assert!(peak < 160 << 20, "{peak} bytes");
     assert_eq!(consumer.stop(), Some(0));
 }

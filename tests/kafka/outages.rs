@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::brokers::{self, Broker, Kind};
 use crate::cluster::Cluster;
-use crate::world::{NODES, Sent, World, references};
+use crate::world::{NODES, Sent, World, file, references};
 
 fn numbered(from: usize, to: usize) -> Vec<Sent> {
     (from..to).map(|number| references("g", &[&format!("n{number}")]).key(&format!("k{}", number % 40))).collect()
@@ -59,17 +59,22 @@ fn a_store_that_restarts_is_waited_for() {
     let Some(cluster) = Cluster::start() else { return };
     let database = cluster.database();
     let world = World::on(&broker.address, &database.url);
-    world.topic(&world.users(), 2);
-    world.send(&world.users(), &numbered(0, 3000));
-    let consumer = world.consume();
+    world.topic(&world.users(), 3);
+    let rows: Vec<_> = (0..3000).map(|row| format!("f{row},file")).collect();
+    std::fs::write(world.path("file.csv"), format!("id,group\n{}\n", rows.join("\n"))).unwrap();
+    let mut sent: Vec<_> = numbered(0, 3000).into_iter().map(|one| one.to(0)).collect();
+    sent.push(file("file.csv").to(2));
+    world.send(&world.users(), &sent);
+    let consumer = world.consume_with(&[("IMPORT_BULK_ROWS", "50"), ("IMPORT_BULK_IN_FLIGHT", "1")]);
     world.until("SELECT count(*) FROM message_job", 500);
+    world.until("SELECT count(*) FROM nodes WHERE reference_id LIKE 'f%'", 100);
     for round in 0..3 {
         cluster.control(&["-m", "immediate", "restart"]);
         world.send(&world.users(), &numbered(3000 + round * 200, 3200 + round * 200));
     }
-    world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", 3600);
-    assert_eq!(world.ends(3600).len(), 3600);
-    assert_eq!(world.count(NODES), 3600);
+    world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", 3601);
+    assert_eq!(world.ends(3601).len(), 3601);
+    assert_eq!(world.count(NODES), 6600);
     assert_eq!(world.read(&world.dead_letters()).len(), 0);
     assert_eq!(consumer.stop(), Some(0));
 }

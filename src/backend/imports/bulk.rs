@@ -19,7 +19,7 @@ use crate::model::{Collision, ImportFormat, ImportId, ImportStatus, ResultCounts
 use crate::observe::events;
 use crate::store::StoreError;
 use crate::store::imports::{
-    self, BatchPage, Bulk, NewBatch, NewImport, Number, PieceEnd, Process, Runner, StoredBatch,
+    self, BatchPage, Bulk, FailedRow, NewBatch, NewImport, Number, Patience, PieceEnd, Process, Runner, StoredBatch,
 };
 use crate::store::sql::{Engine, Session, SqlError};
 use crate::store::sqlite::CrashPoints;
@@ -78,6 +78,10 @@ pub struct BulkFile {
     pub status: ImportStatus,
     /// Whose claim it is; none = it belongs to the command.
     pub owner: Option<String>,
+    /// How often it is tried; none = as the settings say.
+    pub patience: Option<Patience>,
+    /// How many ids of rows that are in are kept, in the order of the file.
+    pub tells: u32,
 }
 
 /// A file that is a worker's for a while.
@@ -102,6 +106,19 @@ pub struct FileEnd {
     pub reason: Option<String>,
     /// What its pieces add up to.
     pub rows: RowCounts,
+}
+
+/// What is told of a file that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// Reference ids of rows that are in, as many as were to be kept, in the order of the file.
+    pub done: Vec<String>,
+    /// Rows that are not in, as many as were asked for.
+    pub failed: Vec<FailedRow>,
+    /// It was read to its end.
+    pub whole: bool,
+    /// Attempts without progress, the last one included.
+    pub attempts: u32,
 }
 
 /// What an import has come to.
@@ -144,7 +161,7 @@ impl Imports {
                 let batch = if let Some(batch) = found {
                     batch
                 } else {
-                    let bulk = Bulk { runner: Runner::Command, piece_rows: new.piece_rows, size: None };
+                    let bulk = Bulk::new(Runner::Command, new.piece_rows);
                     let batch = add_batch(session, number, Some(url.clone()), None, bulk, now)?;
                     batches.push(batch.clone());
                     batch
@@ -256,6 +273,25 @@ impl Imports {
             Ok(Some(BulkOutcome { status: import.status, reason: import.reason, rows }))
         });
         found.await
+    }
+
+    /// What there is to tell about the only file of an import.
+    pub async fn told(&self, import: Number, failures: u32) -> Result<Told, StoreError> {
+        let read = self.store.read(move |session| {
+            let page = BatchPage { status: None, after: 0, limit: 1 };
+            let Some(batch) = imports::batches(session, import, page)?.into_iter().next() else {
+                return Ok(Told::default());
+            };
+            let rows = imports::piece_sums(session, batch.number)?.rows;
+            Ok(Told {
+                done: imports::told(session, batch.number)?,
+                failed: imports::failed_rows(session, batch.number, 0, failures)?,
+                // Any other end says what was in the way of reading it.
+                whole: derive::bulk_end(&rows, None) == (batch.batch.status, batch.batch.reason),
+                attempts: batch.attempts,
+            })
+        });
+        read.await
     }
 
     /// Takes a file that waits for a worker.
@@ -375,6 +411,8 @@ fn file(stored: StoredBatch, owner: Option<String>) -> BulkFile {
         piece_rows: stored.batch.bulk.map_or(1, |bulk| bulk.piece_rows),
         status: stored.batch.status,
         owner,
+        patience: stored.batch.bulk.and_then(|bulk| bulk.patience),
+        tells: stored.batch.bulk.map_or(0, |bulk| bulk.tells),
     }
 }
 

@@ -139,7 +139,7 @@ impl Imports {
             }
             // Rows of tables are cheaper than nodes with their metadata.
             let piece_rows = if format == ImportFormat::Tables { 10 * piece_rows } else { piece_rows };
-            let bulk = Bulk { runner: Runner::Worker, piece_rows, size: None };
+            let bulk = Bulk::new(Runner::Worker, piece_rows);
             let new = NewBatch {
                 id: Uuid::now_v7().to_string(),
                 import: import.number,

@@ -35,7 +35,7 @@ use crate::store::objects::Sources;
 use crate::store::sql::Engine;
 use crate::store::{Store, StoreError, StoreErrorKind};
 
-pub use bulk::{BulkBegin, BulkBegun, BulkFile, BulkOutcome, BulkWork, FileEnd, piece_rows};
+pub use bulk::{BulkBegin, BulkBegun, BulkFile, BulkOutcome, BulkWork, FileEnd, Told, piece_rows};
 pub use create::{Create, Created};
 pub(super) use derive::bulk_end;
 pub use error::{ImportsError, Refused};

@@ -52,6 +52,7 @@ impl Gather {
             duplicates: std::mem::take(&mut self.duplicates),
             failures: std::mem::take(&mut self.failures),
             position: self.position,
+            told: Vec::new(),
         };
         self.number += 1;
         batch

@@ -173,8 +173,9 @@ async fn run(
     let piece = file.map_or(options.batch, |file| file.piece_rows);
     let reading = tokio::spawn(read::read(input, options.clone(), piece, send));
     let columns = Vec::new();
+    let tells = file.map_or(0, |file| usize::try_from(file.tells).unwrap_or(usize::MAX));
     let (rows, told) = (RowCounts::default(), Instant::now());
-    let mut run = Run { imports, file, options, progress, done, columns, rows, read: (0, None), told };
+    let mut run = Run { imports, file, options, progress, done, columns, rows, read: (0, None), told, tells };
     let ended = run.write_all(batches, stop).await;
     if !matches!(ended, Ok(Ended::All)) {
         // It may be waiting for a source that is silent.
@@ -224,6 +225,8 @@ struct Run<'a> {
     /// Bytes read of the file, and its length if that is known.
     read: (u64, Option<u64>),
     told: Instant,
+    /// Ids of rows that are still to be kept.
+    tells: usize,
 }
 
 impl Run<'_> {
@@ -252,8 +255,11 @@ impl Run<'_> {
                 next = batches.recv(), if ended.is_none() && !full => match next {
                     None => ended = Some(Ended::All),
                     Some(Read::Header(columns)) => self.columns = columns,
-                    Some(Read::Batch { batch, read, length }) => {
+                    Some(Read::Batch { mut batch, read, length }) => {
                         self.read = (read, length);
+                        // Of pieces that are in, too: so the same ones are kept, however often it is begun.
+                        batch.told = first_ids(&batch, self.tells);
+                        self.tells -= batch.told.len();
                         self.progress.at(&self.rows, read, length);
                         let Some(file) = self.file else {
                             self.count_dry(&batch, &mut ended);
@@ -318,6 +324,16 @@ impl Run<'_> {
         self.rows.failed += batch.failures.len() as u64;
         self.watch_errors(ended);
     }
+}
+
+/// Ids of a batch's first rows, in the order of the file.
+fn first_ids(batch: &Batch, most: usize) -> Vec<String> {
+    if most == 0 {
+        return Vec::new();
+    }
+    let mut rows: Vec<_> = batch.rows.iter().map(|row| (row.line, &row.reference)).collect();
+    rows.sort_unstable();
+    rows.into_iter().take(most).map(|(_, id)| id.clone()).collect()
 }
 
 /// What tells whether two batches touch the same node; two nodes may look alike, which costs a little waiting.

@@ -1,5 +1,6 @@
 //! One batch into the store: tried again when the store is busy or away, and without the rows that it refuses.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(super) async fn write(
         // One of its rows, or more.
         Err(_) => {}
     }
-    let Batch { number, rows, duplicates, mut failures, position } = Arc::unwrap_or_clone(batch);
+    let Batch { number, rows, duplicates, mut failures, position, mut told } = Arc::unwrap_or_clone(batch);
     let (mut good, mut left) = (Vec::new(), vec![rows]);
     while let Some(mut part) = left.pop() {
         let probed = Arc::new(part);
@@ -62,7 +63,11 @@ pub(super) async fn write(
             }
         }
     }
-    let batch = Arc::new(Batch { number, rows: good, duplicates, failures, position });
+    if !told.is_empty() {
+        let good: HashSet<&str> = good.iter().map(|row| row.reference.as_str()).collect();
+        told.retain(|id| good.contains(id.as_str()));
+    }
+    let batch = Arc::new(Batch { number, rows: good, duplicates, failures, position, told });
     put(imports, file, domain, &batch).await
 }
 

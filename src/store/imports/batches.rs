@@ -1,6 +1,6 @@
 //! Batches: how they arrive, how far they were read, how they end.
 
-use super::bulk::Runner;
+use super::bulk::{Bulk, Patience, Runner};
 use super::{Number, changed, word};
 use crate::model::{ImportStatus, ResultCounts};
 use crate::store::sql::{Engine, Row, Session, SqlError, Value, signed, values};
@@ -36,17 +36,6 @@ pub struct NewBatch {
     pub lease: Option<(String, i64)>,
     /// Who works on it, in a bulk import.
     pub bulk: Option<Bulk>,
-}
-
-/// What only batches of bulk imports have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bulk {
-    /// Who works on it.
-    pub runner: Runner,
-    /// Rows of one piece.
-    pub piece_rows: u64,
-    /// Bytes of the object, if they are known.
-    pub size: Option<u64>,
 }
 
 /// A batch.
@@ -117,7 +106,8 @@ pub struct Progress {
 
 const COLUMNS: &str = "number, CAST(id AS TEXT), import, ordinal, storage_url, idempotency_key, content_hash, status, \
      reason, received, superseded, records, position_bytes, position_lines, completed, unchanged, failed, attempts, \
-     created_at, updated_at, ended_at, lease_owner, lease_until, runner, piece_rows, size, storage_tag";
+     created_at, updated_at, ended_at, lease_owner, lease_until, runner, piece_rows, size, storage_tag, \
+     tries, first_wait, tells";
 
 fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
     let status = row.text(7)?;
@@ -130,7 +120,15 @@ fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
     let runner = row.text_or_null(23)?.map(|text| word(Runner::named(text), text)).transpose()?;
     let bulk = match runner {
         None => None,
-        Some(runner) => Some(Bulk { runner, piece_rows: row.get::<Option<u64>>(24)?.unwrap_or(1), size: row.get(25)? }),
+        Some(runner) => Some(Bulk {
+            size: row.get(25)?,
+            patience: match (row.get(27)?, row.get(28)?) {
+                (Some(tries), Some(first_wait)) => Some(Patience { tries, first_wait }),
+                _ => None,
+            },
+            tells: row.get::<Option<u32>>(29)?.unwrap_or(0),
+            ..Bulk::new(runner, row.get::<Option<u64>>(24)?.unwrap_or(1))
+        }),
     };
     Ok(StoredBatch {
         number: row.get(0)?,
@@ -162,12 +160,13 @@ fn batch(row: &Row<'_>) -> Result<StoredBatch, SqlError> {
 /// Makes a batch.
 pub fn insert_batch(session: &Session<'_>, new: &NewBatch, now: i64) -> Result<Number, SqlError> {
     let ended = new.status.is_final().then_some(now);
+    let patience = new.bulk.and_then(|bulk| bulk.patience);
     session.one(
         "INSERT INTO import_batch (id, import, ordinal, storage_url, idempotency_key, content_hash, status, received, \
          records, completed, unchanged, failed, position_bytes, position_lines, lease_owner, lease_until, created_at, \
-         updated_at, ended_at, reason, runner, piece_rows, size) \
+         updated_at, ended_at, reason, runner, piece_rows, size, tries, first_wait, tells) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17, ?18, ?19, ?20, ?21, \
-         ?22) \
+         ?22, ?23, ?24, ?25) \
          RETURNING number",
         values![
             &new.id,
@@ -191,7 +190,10 @@ pub fn insert_batch(session: &Session<'_>, new: &NewBatch, now: i64) -> Result<N
             &new.reason,
             new.bulk.map(|bulk| bulk.runner.as_str()),
             new.bulk.map(|bulk| signed(bulk.piece_rows)).transpose()?,
-            new.bulk.and_then(|bulk| bulk.size).map(signed).transpose()?
+            new.bulk.and_then(|bulk| bulk.size).map(signed).transpose()?,
+            patience.map(|patience| patience.tries),
+            patience.map(|patience| signed(patience.first_wait)).transpose()?,
+            new.bulk.map(|bulk| bulk.tells)
         ],
         |row| row.get(0),
     )

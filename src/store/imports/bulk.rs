@@ -33,6 +33,37 @@ impl Runner {
     }
 }
 
+/// What only batches of bulk imports have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bulk {
+    /// Who works on it.
+    pub runner: Runner,
+    /// Rows of one piece.
+    pub piece_rows: u64,
+    /// Bytes of the object, if they are known.
+    pub size: Option<u64>,
+    /// How often it is tried; none = as the settings say.
+    pub patience: Option<Patience>,
+    /// How many ids of rows that are in are kept for whoever asked for it.
+    pub tells: u32,
+}
+
+impl Bulk {
+    /// One that is tried as the settings say, and of which nothing is told.
+    pub fn new(runner: Runner, piece_rows: u64) -> Self {
+        Self { runner, piece_rows, size: None, patience: None, tells: 0 }
+    }
+}
+
+/// How often something is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Attempts without progress.
+    pub tries: u32,
+    /// Bound of the first random wait between two, in milliseconds; doubles each time.
+    pub first_wait: u64,
+}
+
 /// May a piece be written?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -124,6 +155,30 @@ pub fn end_piece(
         ],
     )?;
     insert_failed(session, batch, failed, now)
+}
+
+/// Keeps ids of rows of a piece that are in, to be told.
+pub fn keep_told(session: &Session<'_>, batch: Number, number: u64, ids: &[String]) -> Result<(), SqlError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids = serde_json::to_string(ids).map_err(|error| SqlError::Refused(error.to_string()))?;
+    session
+        .execute(
+            "UPDATE bulk_piece SET told = ?3 WHERE batch = ?1 AND number = ?2",
+            values![batch, signed(number)?, &ids],
+        )
+        .map(drop)
+}
+
+/// What was kept so, in the order of the file.
+pub fn told(session: &Session<'_>, batch: Number) -> Result<Vec<String>, SqlError> {
+    let pieces: Vec<Vec<String>> = session.query(
+        "SELECT told FROM bulk_piece WHERE batch = ?1 AND told IS NOT NULL ORDER BY number",
+        values![batch],
+        |row| serde_json::from_str(row.text(0)?).map_err(|_| SqlError::Unreadable("the ids of a piece".to_owned())),
+    )?;
+    Ok(pieces.into_iter().flatten().collect())
 }
 
 /// Keeps failed rows as results, numbered as they come.

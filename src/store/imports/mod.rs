@@ -14,14 +14,14 @@ mod whole;
 use super::sql::{Session, SqlError};
 
 pub use batches::{
-    BatchPage, Bulk, Fetchable, HalfRead, NewBatch, Progress, StoredBatch, advance, any_fetchable, batch_by_id,
-    batch_by_key, batch_by_number, batch_by_url, batches, begin_batch, claim_fetch, end_batch, end_fetch, first_reason,
-    hold_batch, insert_batch, lost_receipts, open_batches, postpone_fetch, received, retried_urls, supersede,
+    BatchPage, Fetchable, HalfRead, NewBatch, Progress, StoredBatch, advance, any_fetchable, batch_by_id, batch_by_key,
+    batch_by_number, batch_by_url, batches, begin_batch, claim_fetch, end_batch, end_fetch, first_reason, hold_batch,
+    insert_batch, lost_receipts, open_batches, postpone_fetch, received, retried_urls, supersede,
 };
 pub use bulk::{
-    Claimable, FailedRow, PieceEnd, Runner, Turn, any_claimable, begin_piece, claim_bulk, drop_input, end_piece,
-    failed_rows, hold_bulk, import_rows, input, is_of_command, is_ours, keep_input, lock_pieces, note_object,
-    note_position, object_tag, piece_sums, pieces, unfinished_command, updated,
+    Bulk, Claimable, FailedRow, Patience, PieceEnd, Runner, Turn, any_claimable, begin_piece, claim_bulk, drop_input,
+    end_piece, failed_rows, hold_bulk, import_rows, input, is_of_command, is_ours, keep_input, keep_told, lock_pieces,
+    note_object, note_position, object_tag, piece_sums, pieces, told, unfinished_command, updated,
 };
 pub use claims::{
     Claim, Claimed, DueBatch, TOGETHER, claim, complete_all, due_batches, finished_batches, originals, release, renew,

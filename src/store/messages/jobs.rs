@@ -1,7 +1,9 @@
 //! One job for each message, found again by its mark.
 
+use std::collections::HashMap;
+
 use crate::model::messages::TransferStatus;
-use crate::store::sql::{Session, SqlError, Value, signed, values};
+use crate::store::sql::{Columns, CopyType, Engine, Session, SqlError, Value, signed, values};
 
 /// What a message asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,19 +86,39 @@ pub enum Claim {
     Done(String),
 }
 
+const JOB: (&str, &Columns<'static>) = (
+    "message_job",
+    &[
+        ("id", CopyType::Uuid),
+        ("mark", CopyType::Text),
+        ("topic", CopyType::Text),
+        ("partition", CopyType::Int8),
+        ("position", CopyType::Int8),
+        ("kind", CopyType::Text),
+        ("domain_id", CopyType::Text),
+        ("group_name", CopyType::Text),
+        ("status", CopyType::Text),
+        ("total", CopyType::Int8),
+        ("processed", CopyType::Int8),
+        ("reason", CopyType::Text),
+        ("sent_at", CopyType::Time),
+        ("created_at", CopyType::Time),
+        ("updated_at", CopyType::Time),
+    ],
+);
+
 /// Begins jobs. Those that another transaction is just beginning are waited for.
 pub fn claim(session: &Session<'_>, jobs: &[NewJob], window: i64, now: i64) -> Result<Vec<Claim>, SqlError> {
     let fresh = insert(session, jobs, now)?;
     if fresh == jobs.len() as u64 {
         return Ok(vec![Claim::New; jobs.len()]);
     }
+    let mut known = known(session, jobs)?;
     let mut claims = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let (id, status, sent_at): (String, String, i64) = session.one(
-            "SELECT CAST(id AS TEXT), status, sent_at FROM message_job WHERE mark = ?1",
-            values![&job.mark],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
+        let found = known.get(&job.mark).cloned();
+        let Known { id, status, sent_at } =
+            found.ok_or_else(|| SqlError::Unreadable(format!("no job has the mark {}", job.mark)))?;
         claims.push(if id == job.id {
             Claim::New
         } else if status == "PROCESSING" {
@@ -108,12 +130,37 @@ pub fn claim(session: &Session<'_>, jobs: &[NewJob], window: i64, now: i64) -> R
                 values![&job.mark],
             )?;
             insert(session, std::slice::from_ref(job), now)?;
+            let status = job.end.status.as_str().to_owned();
+            known.insert(job.mark.clone(), Known { id: job.id.clone(), status, sent_at: job.sent_at });
             Claim::New
         } else {
             Claim::Done(id)
         });
     }
     Ok(claims)
+}
+
+/// The job that has a mark.
+#[derive(Clone)]
+struct Known {
+    id: String,
+    status: String,
+    sent_at: i64,
+}
+
+fn known(session: &Session<'_>, jobs: &[NewJob]) -> Result<HashMap<String, Known>, SqlError> {
+    let marks: Vec<&str> = jobs.iter().map(|job| job.mark.as_str()).collect();
+    let marks = serde_json::to_string(&marks).map_err(|error| SqlError::Refused(error.to_string()))?;
+    let elements = match session.engine() {
+        Engine::Sqlite => "SELECT value FROM json_each(?1)",
+        Engine::Postgres => "SELECT jsonb_array_elements_text(CAST(CAST(?1 AS text) AS jsonb))",
+    };
+    session.look_up_singly()?;
+    let sql = format!("SELECT mark, CAST(id AS TEXT), status, sent_at FROM message_job WHERE mark IN ({elements})");
+    let found = session.query(&sql, values![&marks], |row| {
+        Ok((row.get(0)?, Known { id: row.get(1)?, status: row.get(2)?, sent_at: row.get(3)? }))
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 fn insert(session: &Session<'_>, jobs: &[NewJob], now: i64) -> Result<u64, SqlError> {
@@ -136,14 +183,11 @@ fn insert(session: &Session<'_>, jobs: &[NewJob], now: i64) -> Result<u64, SqlEr
             (&job.end.reason).into(),
             job.sent_at.into(),
             now.into(),
+            now.into(),
         ])
     });
-    session.execute_many(
-        "INSERT INTO message_job (id, mark, topic, partition, position, kind, domain_id, group_name, status, total, \
-         processed, reason, sent_at, created_at, updated_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?14) ON CONFLICT (mark) DO NOTHING",
-        rows.collect::<Result<Vec<Vec<Value<'_>>>, SqlError>>()?,
-    )
+    let rows = rows.collect::<Result<Vec<Vec<Value<'_>>>, SqlError>>()?;
+    session.insert_set(JOB, "ON CONFLICT (mark) DO NOTHING", &rows)
 }
 
 /// Ends a job that has begun; `false`: somebody else has.

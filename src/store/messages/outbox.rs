@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::store::sql::{Row, Session, SqlError, Value, values};
+use crate::store::sql::{Columns, CopyType, Row, Session, SqlError, Value, values};
 
 /// What a letter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +74,30 @@ pub struct Published {
     pub offset: i64,
 }
 
+const OUTBOX: (&str, &Columns<'static>) = (
+    "message_outbox",
+    &[
+        ("job_id", CopyType::Uuid),
+        ("kind", CopyType::Text),
+        ("topic", CopyType::Text),
+        ("message_key", CopyType::Bytea),
+        ("value", CopyType::Bytea),
+        ("headers", CopyType::Text),
+        ("sent_at", CopyType::Time),
+        ("owner", CopyType::Text),
+        ("owned_until", CopyType::Time),
+        ("created_at", CopyType::Time),
+    ],
+);
+
+/// Marks one letter as published, or all that are given.
+const MARK: (&str, &str) = (
+    "UPDATE message_outbox SET published_at = ?3, partition = ?4, position = ?5 \
+     WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
+    "UPDATE message_outbox SET published_at = given.c3, partition = given.c4, position = given.c5 FROM {given} \
+     WHERE job_id = given.c1 AND kind = given.c2 AND published_at IS NULL",
+);
+
 /// Writes letters, owned.
 pub fn put(session: &Session<'_>, letters: &[Letter], owner: &Owner, now: i64) -> Result<(), SqlError> {
     let headers = letters.iter().map(|letter| pack(&letter.headers)).collect::<Result<Vec<_>, _>>()?;
@@ -91,12 +115,7 @@ pub fn put(session: &Session<'_>, letters: &[Letter], owner: &Owner, now: i64) -
             now.into(),
         ]
     });
-    session.execute_many(
-        "INSERT INTO message_outbox (job_id, kind, topic, message_key, value, headers, sent_at, owner, owned_until, \
-         created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        rows,
-    )?;
-    Ok(())
+    session.insert_set(OUTBOX, "", &rows.collect::<Vec<_>>()).map(drop)
 }
 
 /// They are in their topics.
@@ -104,12 +123,9 @@ pub fn mark(session: &Session<'_>, published: &[Published], now: i64) -> Result<
     let rows = published.iter().map(|one| {
         vec![Value::from(&one.job), one.kind.as_str().into(), now.into(), one.partition.into(), one.offset.into()]
     });
-    session.execute_many(
-        "UPDATE message_outbox SET published_at = ?3, partition = ?4, position = ?5 \
-         WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
-        rows,
-    )?;
-    Ok(())
+    session.look_up_singly()?;
+    let types = [CopyType::Uuid, CopyType::Text, CopyType::Time, CopyType::Int8, CopyType::Int8];
+    session.update_set(MARK, &types, &rows.collect::<Vec<_>>()).map(drop)
 }
 
 /// The broker will never take it: it counts as dealt with and says why.
@@ -137,14 +153,15 @@ pub fn any_open(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
     session.exists("SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 LIMIT 1", values![now])
 }
 
-/// Takes letters that nobody looks after, the oldest first. They may be in their topics already.
-pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> Result<Vec<Open>, SqlError> {
+/// Takes letters that nobody looks after, the oldest first. They may be in their topics already. One that cannot be read
+/// counts as dealt with and says so, or it would be in the way of all others for ever; how many those are.
+pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> Result<(Vec<Open>, u64), SqlError> {
     let row_id = session.engine().row_id();
     let select = format!(
         "SELECT {row_id} FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 \
          ORDER BY job_id, kind LIMIT ?4"
     );
-    let mut taken = session.query(
+    let taken = session.query(
         &format!(
             "UPDATE message_outbox SET owner = ?1, owned_until = ?2 WHERE {} \
              RETURNING CAST(job_id AS TEXT), kind, topic, message_key, value, headers, sent_at, created_at",
@@ -153,29 +170,47 @@ pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> R
         values![&owner.name, owner.until, now, most],
         read,
     )?;
+    let (mut open, mut unreadable) = (Vec::with_capacity(taken.len()), 0);
+    for one in taken {
+        match one {
+            Ok(one) => open.push(one),
+            Err((job, kind, reason)) => {
+                refuse(session, &job, kind, &reason, now)?;
+                unreadable += 1;
+            }
+        }
+    }
     // Ids grow with time.
-    taken.sort_by(|a, b| (&a.letter.job, a.letter.kind).cmp(&(&b.letter.job, b.letter.kind)));
-    Ok(taken)
+    open.sort_by(|a, b| (&a.letter.job, a.letter.kind).cmp(&(&b.letter.job, b.letter.kind)));
+    Ok((open, unreadable))
 }
 
-fn read(row: &Row<'_>) -> Result<Open, SqlError> {
+/// A letter, or which one cannot be read and why.
+type Found = Result<Open, (String, LetterKind, String)>;
+
+fn read(row: &Row<'_>) -> Result<Found, SqlError> {
     let kind = match row.text(1)? {
         "status" => LetterKind::Status,
         "dead_letter" => LetterKind::DeadLetter,
         other => return Err(SqlError::Unreadable(format!("`{other}` is no kind of letter"))),
     };
-    Ok(Open {
+    let job: String = row.get(0)?;
+    let headers = match unpack(row.text(5)?) {
+        Ok(headers) => headers,
+        Err(error) => return Ok(Err((job, kind, error.to_string()))),
+    };
+    Ok(Ok(Open {
         letter: Letter {
-            job: row.get(0)?,
+            job,
             kind,
             topic: row.get(2)?,
             key: row.bytes_or_null(3)?.map(<[u8]>::to_vec),
             value: row.bytes_or_null(4)?.map(<[u8]>::to_vec),
-            headers: unpack(row.text(5)?)?,
+            headers,
             sent_at: row.get(6)?,
         },
         created_at: row.get(7)?,
-    })
+    }))
 }
 
 /// Of each partition of a topic an offset that was written before a time, where one is known: whatever was published

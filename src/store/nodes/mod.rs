@@ -47,4 +47,6 @@ pub struct Batch {
     pub failures: Vec<FailedRow>,
     /// Bytes and lines behind its last row.
     pub position: (u64, u64),
+    /// Reference ids of its rows that are kept, to be told.
+    pub told: Vec<String>,
 }

@@ -47,6 +47,7 @@ pub fn batch(
     };
     let end = PieceEnd { rows, bytes: batch.position.0, lines: batch.position.1 };
     imports::end_piece(session, file, batch.number, &end, batch.failures.clone(), now)?;
+    imports::keep_told(session, file, batch.number, &batch.told)?;
     Ok((turn, written))
 }
 

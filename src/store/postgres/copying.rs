@@ -31,6 +31,21 @@ pub enum CopyType {
 }
 
 impl CopyType {
+    /// Its name in statements.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Uuid => "uuid",
+            Self::Bool => "boolean",
+            Self::Int4 => "integer",
+            Self::Int8 => "bigint",
+            Self::Float8 => "double precision",
+            Self::Jsonb => "jsonb",
+            Self::Bytea => "bytea",
+            Self::Time => "timestamptz",
+        }
+    }
+
     fn ty(self) -> Type {
         match self {
             Self::Text => Type::TEXT,

@@ -12,6 +12,7 @@ mod failure;
 mod feeding;
 mod migrate;
 mod parameter;
+mod sets;
 mod target;
 mod tls;
 mod transaction;
@@ -35,6 +36,7 @@ pub use answer::Answer;
 pub use copying::CopyType;
 pub use failure::Failure;
 pub use feeding::CopyIn;
+pub use sets::Set;
 pub use transaction::Transaction;
 
 pub(super) use target::Target;

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
 use futures::future::{join_all, try_join_all};
 use futures::stream::ReadyChunks;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Row, RowStream};
 
@@ -17,6 +17,7 @@ use super::answer::Answer;
 use super::connection::Connection;
 use super::copying::{CopyType, Encoder};
 use super::failure::Failure;
+use super::sets::Set;
 use super::target::SILENCE;
 use crate::store::sql::{SqlError, Value};
 
@@ -177,6 +178,30 @@ impl<'c> Transaction<'c> {
             })?;
         }
         Ok(touched)
+    }
+
+    /// Runs a change for a set of rows.
+    pub(in crate::store) fn execute_set(&self, sql: &str, set: &Set<'_, '_>) -> Result<u64, SqlError> {
+        self.settle()?;
+        self.wait(async {
+            let statement = self.connection.statement(sql).await?;
+            self.connection.client.execute_raw(&statement, set.lists()).await
+        })
+    }
+
+    /// The same, with an answer.
+    pub(in crate::store) fn query_set(
+        &self,
+        sql: &str,
+        set: &Set<'_, '_>,
+        mut take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        self.settle()?;
+        let rows: Vec<Row> = self.wait(async {
+            let statement = self.connection.statement(sql).await?;
+            self.connection.client.query_raw(&statement, set.lists()).await?.try_collect().await
+        })?;
+        rows.iter().try_for_each(|row| take(Answer::new(row)))
     }
 
     /// The first row of each answer.

@@ -8,6 +8,7 @@
 
 mod error;
 mod row;
+mod set;
 mod value;
 
 use rusqlite::Connection;
@@ -18,6 +19,7 @@ pub use crate::store::postgres::CopyType;
 
 pub use error::SqlError;
 pub use row::{Column, Row};
+pub use set::Columns;
 pub use value::{Cell, Value, signed};
 
 /// Parameters of a statement: `values![id, name]`, each anything that becomes a [`Value`].
