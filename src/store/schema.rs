@@ -11,6 +11,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V7__tables", include_str!("migrations/sqlite/V7__tables.sql")),
     ("V8__messages", include_str!("migrations/sqlite/V8__messages.sql")),
     ("V9__told", include_str!("migrations/sqlite/V9__told.sql")),
+    ("V10__ready", include_str!("migrations/sqlite/V10__ready.sql")),
 ];
 
 /// For PostgreSQL.
@@ -24,4 +25,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V7__tables", include_str!("migrations/postgres/V7__tables.sql")),
     ("V8__messages", include_str!("migrations/postgres/V8__messages.sql")),
     ("V9__told", include_str!("migrations/postgres/V9__told.sql")),
+    ("V10__ready", include_str!("migrations/postgres/V10__ready.sql")),
 ];

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::cluster::{Database, database, sql};
 use crate::place::{parser, printed};
+use crate::world::{Served, TOKEN, ask};
 
 const SERIES: u32 = 400;
 
@@ -90,6 +91,36 @@ fn no_table_of_nodes_is_read_for_each_batch() {
         printed(parser(folder.path(), &import, &env));
     }
     little_is_read(&database, "nodes", NODES);
+}
+
+/// Claims find what is ready, whatever is processed already and however much the server believes to be ready.
+#[test]
+fn no_claim_walks_through_what_is_processed() {
+    let Some(database) = database() else { return };
+    let env = [("DATABASE_URL", database.url.as_str())];
+    let mut served = Served::with(&env);
+    let headers = [("X-Internal-Token", TOKEN), ("Content-Type", "application/x-ndjson")];
+    let import = served.post("/api/v1/imports", &json!({ "source": "s", "process": "later" })).json();
+    let path = format!("/api/v1/imports/{}", import["id"].as_str().unwrap());
+    let batch = ask(served.address, "POST", &format!("{path}/batches"), &headers, lines(series).as_bytes());
+    assert_eq!(batch.status, 202, "{}", batch.text);
+    ask(served.address, "PATCH", &format!("{path}/finalise"), &headers[..1], b"");
+    let staged = "SELECT count(*) FROM parsed_series WHERE state = 'init'";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while sql(&database.url, staged)[0][0] != SERIES.to_string() {
+        assert!(Instant::now() < deadline, "not everything is staged");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    served.stop();
+    sql(&database.url, "VACUUM ANALYZE");
+    sql(&database.url, "ALTER TABLE parsed_series SET (autovacuum_enabled = off)");
+    sql(&database.url, "SELECT pg_stat_reset()");
+    printed(parser(served.root(), &["process", "series"], &env));
+    little_is_read(&database, "series", SERIES);
+    let read = "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables \
+                WHERE relname = 'parsed_series'";
+    let read: u64 = sql(&database.url, read)[0][0].parse().unwrap();
+    assert!(read <= u64::from(SERIES) * READ, "{read} staged rows read for {SERIES}");
 }
 
 fn little_is_read(database: &Database, last: &str, rows: u32) {

@@ -2,7 +2,7 @@
 //! and for `pgloader`: each loads the same file into a table of its own and brings it in by the same statements, by hand.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -62,6 +62,7 @@ impl Loader {
 pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     let rows = options.rows;
     let files = [file(rows, 0)?, file(rows, 1)?];
+    reading(parser, &files[0], options)?;
     let mut rates = Vec::new();
     for loader in Loader::ALL {
         let (mut fresh, mut conflicting, mut peak) = (Vec::new(), Vec::new(), Vec::new());
@@ -96,6 +97,46 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Gunzip and CSV alone: the program without a store, and one core that only finds where fields end.
+fn reading(parser: &Path, file: &Path, options: &Options) -> anyhow::Result<()> {
+    let path = file.to_str().context("a path that is no text")?;
+    let (bytes, bare) = bare_reading(file)?;
+    let place = Place::new(Engine::Sqlite)?;
+    let Cost { wall, .. } =
+        place.measure(parser, &["import", path, "--kind", "nodes", "--domain", "d", "--dry-run", "--json"])?;
+    about(
+        &format!("gunzip and CSV alone, {} rows", options.rows),
+        &format!("-- nodes --rows {} --runs {}", options.rows, options.runs),
+    );
+    let rate = |seconds: f64| float(bytes) / 1e6 / seconds;
+    figure("  parser import --dry-run", vec![rate(wall.as_secs_f64())], "MB/s of CSV", None);
+    figure("  gunzip and csv-core, one core", vec![rate(bare)], "MB/s of CSV", None);
+    Ok(())
+}
+
+/// How many bytes it unpacks to, and the seconds that took.
+fn bare_reading(file: &Path) -> anyhow::Result<(u64, f64)> {
+    let started = Instant::now();
+    let mut input = flate2::read::MultiGzDecoder::new(File::open(file)?);
+    let (mut reader, mut bytes) = (csv_core::Reader::new(), 0_u64);
+    let (mut piece, mut out, mut ends) = (vec![0_u8; 256 << 10], vec![0_u8; 256 << 10], vec![0_usize; 64]);
+    loop {
+        let read = input.read(&mut piece)?;
+        bytes += read as u64;
+        let mut left = &piece[..read];
+        loop {
+            let (result, used, ..) = reader.read_record(left, &mut out, &mut ends);
+            left = &left[used..];
+            match result {
+                csv_core::ReadRecordResult::InputEmpty => break,
+                csv_core::ReadRecordResult::End => return Ok((bytes, started.elapsed().as_secs_f64())),
+                csv_core::ReadRecordResult::Record => {}
+                full => anyhow::bail!("{full:?}"),
+            }
+        }
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -81,19 +81,22 @@ impl Target {
 
     /// What a new session is told first. The time zone does not matter to us, but to whoever reads its log.
     ///
-    /// Every statement of ours goes by an index. A plan that was made while a table was empty, and is kept for the life
-    /// of the connection, must not be one that reads the whole table: in its first minutes, before the server has looked
-    /// at it, a table grows by a hundred thousand rows. The compiler of plans would take the price of a table that can
-    /// only be read whole for a reason to compile.
+    /// Every change goes by an index. A plan that was made while a table was empty, and is kept for the life of the
+    /// connection, must not be one that reads the whole table for each row: in its first minutes, before the server has
+    /// looked at it, a table grows by a hundred thousand rows. The compiler of plans would take the price of a table
+    /// that can only be read whole for a reason to compile. Questions may read whole tables: some have to.
     pub(super) fn session(&self, access: super::Access) -> String {
+        let (read_only, by_index) = match access {
+            super::Access::Read => ("on", ""),
+            super::Access::Write => ("off", "; SET enable_seqscan = off; SET jit = off"),
+        };
         format!(
             "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-             SET TIME ZONE 'UTC'; SET client_min_messages = warning; SET default_transaction_read_only = {}; \
-             SET enable_seqscan = off; SET jit = off",
+             SET TIME ZONE 'UTC'; SET client_min_messages = warning; SET default_transaction_read_only = {read_only}\
+             {by_index}",
             self.statement_timeout.as_millis(),
             LOCK_TIMEOUT.as_millis(),
             IDLE_TIMEOUT.as_millis(),
-            if access == super::Access::Read { "on" } else { "off" },
         )
     }
 }

@@ -21,20 +21,32 @@ pub struct Claim<'a> {
 /// Claims the oldest rows that are to be processed, those first whose worker's lease has run out. Whoever claims at the
 /// same moment gets others.
 pub fn claim(session: &Session<'_>, kind: RecordKind, claim: Claim<'_>) -> Result<Vec<StagedRow>, SqlError> {
-    let mut rows = take(session, kind, "state <> 'processed' AND state = 'processing' AND lease_until < ?3", claim)?;
+    let lapsed = format!("state <> 'processed' AND {} AND lease_until < ?3", one("state", "processing"));
+    let mut rows = take(session, kind, (&lapsed, "state"), claim)?;
     let left = claim.limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
     if left > 0 {
         let rest = Claim { limit: left, ..claim };
-        rows.extend(take(session, kind, "state = 'init' AND waits_for IS NULL AND shape = ''", rest)?);
+        let ready = format!("state = 'init' AND waits_for IS NULL AND {}", one("shape", ""));
+        rows.extend(take(session, kind, (&ready, "shape"), rest)?);
     }
     // `RETURNING` has no order.
     rows.sort_by_key(|row| row.id);
     Ok(rows)
 }
 
-fn take(session: &Session<'_>, kind: RecordKind, which: &str, claim: Claim<'_>) -> Result<Vec<StagedRow>, SqlError> {
+/// That a column has this value, as a range of the index that begins with it and goes on with the id.
+fn one(column: &str, value: &str) -> String {
+    format!("({column}, id) > ('{value}', 0) AND ({column}, id) < ('{value}', {})", i64::MAX)
+}
+
+fn take(
+    session: &Session<'_>,
+    kind: RecordKind,
+    (which, first): (&str, &str),
+    claim: Claim<'_>,
+) -> Result<Vec<StagedRow>, SqlError> {
     let table = table(kind);
-    let select = format!("SELECT id FROM {table} WHERE {which} ORDER BY id LIMIT ?4");
+    let select = format!("SELECT id FROM {table} WHERE {which} ORDER BY {first}, id LIMIT ?4");
     let these = session.engine().claimable("id", &select);
     session.query(
         &format!(
