@@ -152,11 +152,10 @@ pub fn page(session: &Session<'_>, query: &Query) -> Result<Page, SqlError> {
     )?;
     let order = query.sort.sql(query.descending);
     // The page's rows are chosen without their texts, which may be long.
+    let select = format!("SELECT r.id FROM series r {filter} ORDER BY {order} LIMIT ?4 OFFSET ?5");
+    let chosen = session.engine().among("r.id", &select);
     let series = session.query(
-        &format!(
-            "{COLUMNS} WHERE r.id IN (SELECT r.id FROM series r {filter} ORDER BY {order} LIMIT ?4 OFFSET ?5) \
-             ORDER BY {order}"
-        ),
+        &format!("{COLUMNS} WHERE {chosen} ORDER BY {order}"),
         values![query.year, status, &query.genre, query.limit, query.skip],
         series,
     )?;

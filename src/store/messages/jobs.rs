@@ -207,10 +207,9 @@ pub fn group_exists(session: &Session<'_>, domain: &str, group: &str) -> Result<
 
 /// Forgets jobs that ended before a time and have told everything, at most so many; how many it were.
 pub fn forget(session: &Session<'_>, before: i64, most: u32) -> Result<u64, SqlError> {
-    session.execute(
-        "DELETE FROM message_job WHERE id IN (SELECT id FROM message_job j WHERE updated_at < ?1 \
-         AND status <> 'PROCESSING' AND NOT EXISTS (SELECT 1 FROM message_outbox o WHERE o.job_id = j.id \
-         AND o.published_at IS NULL) ORDER BY updated_at LIMIT ?2)",
-        values![before, most],
-    )
+    let select = "SELECT id FROM message_job j WHERE updated_at < ?1 AND status <> 'PROCESSING' \
+         AND NOT EXISTS (SELECT 1 FROM message_outbox o WHERE o.job_id = j.id AND o.published_at IS NULL) \
+         ORDER BY updated_at LIMIT ?2";
+    let ended = session.engine().among("id", select);
+    session.execute(&format!("DELETE FROM message_job WHERE {ended}"), values![before, most])
 }

@@ -81,10 +81,10 @@ impl Target {
 
     /// What a new session is told first. The time zone does not matter to us, but to whoever reads its log.
     ///
-    /// Every change goes by an index. A plan that was made while a table was empty, and is kept for the life of the
+    /// Whoever writes goes by an index. A plan that was made while a table was empty, and is kept for the life of the
     /// connection, must not be one that reads the whole table for each row: in its first minutes, before the server has
     /// looked at it, a table grows by a hundred thousand rows. The compiler of plans would take the price of a table
-    /// that can only be read whole for a reason to compile. Questions may read whole tables: some have to.
+    /// that can only be read whole for a reason to compile. Who only reads (a dump, a copy) does read whole tables.
     pub(super) fn session(&self, access: super::Access) -> String {
         let (read_only, by_index) = match access {
             super::Access::Read => ("on", ""),

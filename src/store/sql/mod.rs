@@ -51,12 +51,20 @@ impl Engine {
         }
     }
 
-    /// That a key is one of those that `select` (with its `LIMIT`) finds and that nobody else has just locked. As an
-    /// array on a server: a set would be found anew for each row that is compared with it, and not be the same each time.
-    pub fn claimable(self, key: &str, select: &str) -> String {
+    /// That a key is one of the few that `select` (with its `LIMIT`) finds. As an array on a server: a set might be found
+    /// anew for each row that is compared with it, and be another each time.
+    pub fn among(self, key: &str, select: &str) -> String {
         match self {
             Self::Sqlite => format!("{key} IN ({select})"),
-            Self::Postgres => format!("{key} = ANY (ARRAY({select} FOR UPDATE SKIP LOCKED))"),
+            Self::Postgres => format!("{key} = ANY (ARRAY({select}))"),
+        }
+    }
+
+    /// The same of those that nobody else has just locked, and locks them.
+    pub fn claimable(self, key: &str, select: &str) -> String {
+        match self {
+            Self::Sqlite => self.among(key, select),
+            Self::Postgres => self.among(key, &format!("{select} FOR UPDATE SKIP LOCKED")),
         }
     }
 
