@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::messages::TransferStatus;
-use crate::store::sql::{Columns, CopyType, Engine, Session, SqlError, Value, signed, values};
+use crate::store::sql::{Columns, CopyType, Session, SqlError, Value, signed, values};
 
 /// What a message asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,12 +151,11 @@ struct Known {
 fn known(session: &Session<'_>, jobs: &[NewJob]) -> Result<HashMap<String, Known>, SqlError> {
     let marks: Vec<&str> = jobs.iter().map(|job| job.mark.as_str()).collect();
     let marks = serde_json::to_string(&marks).map_err(|error| SqlError::Refused(error.to_string()))?;
-    let elements = match session.engine() {
-        Engine::Sqlite => "SELECT value FROM json_each(?1)",
-        Engine::Postgres => "SELECT jsonb_array_elements_text(CAST(CAST(?1 AS text) AS jsonb))",
-    };
-    session.look_up_singly()?;
-    let sql = format!("SELECT mark, CAST(id AS TEXT), status, sent_at FROM message_job WHERE mark IN ({elements})");
+    let select = format!("SELECT w.value FROM {}", session.engine().texts("?1"));
+    let sql = format!(
+        "SELECT mark, CAST(id AS TEXT), status, sent_at FROM message_job WHERE {}",
+        session.engine().among("mark", &select)
+    );
     let found = session.query(&sql, values![&marks], |row| {
         Ok((row.get(0)?, Known { id: row.get(1)?, status: row.get(2)?, sent_at: row.get(3)? }))
     })?;

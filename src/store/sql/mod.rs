@@ -51,7 +51,7 @@ impl Engine {
         }
     }
 
-    /// That a key is one of the few that `select` (with its `LIMIT`) finds. As an array on a server: a set might be found
+    /// That a key is one of the few that `select` finds. As an array on a server: a set might be found
     /// anew for each row that is compared with it, and be another each time.
     pub fn among(self, key: &str, select: &str) -> String {
         match self {

@@ -52,18 +52,6 @@ impl Session<'_> {
         Ok(made)
     }
 
-    /// From now on the statements of this transaction look rows up one by one. A server that has not counted a table yet,
-    /// or counted it when it was small, would read all of it for a few.
-    pub fn look_up_singly(&self) -> Result<(), SqlError> {
-        match self {
-            Self::Sqlite(_) => Ok(()),
-            Self::Postgres(transaction) => transaction.batch(
-                "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-                 SET LOCAL plan_cache_mode = force_custom_plan",
-            ),
-        }
-    }
-
     /// Changes rows. `one` changes one, whose values are its parameters; `all` changes what is in `{given}`, a set with
     /// the columns `c1`, `c2` … of these types.
     pub fn update_set(
