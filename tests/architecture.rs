@@ -127,3 +127,13 @@ fn only_the_command_line_prints() {
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
+
+/// A server that plans each statement anew does so for the check of every row's foreign key, too.
+#[test]
+fn no_session_has_its_statements_planned_anew() {
+    let of = |(_, path, text): &(String, PathBuf, String)| {
+        text.contains("plan_cache_mode").then(|| path.display().to_string())
+    };
+    let faults: Vec<_> = sources().iter().filter_map(of).collect();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}

@@ -44,6 +44,17 @@ fn cluster() -> anyhow::Result<&'static Cluster> {
     cluster.as_ref().context("no PostgreSQL here: apt-get install postgresql, or choose `--engine sqlite`")
 }
 
+/// An empty database there.
+#[cfg(feature = "kafka")]
+pub(crate) fn database() -> anyhow::Result<Database> {
+    cluster().map(Cluster::database)
+}
+
+/// CPU time of the cluster's processes so far.
+pub(crate) fn cluster_cpu() -> anyhow::Result<Duration> {
+    process::family_cpu(cluster()?.postmaster())
+}
+
 /// An empty database and the folder of those who use it.
 pub(crate) struct Place {
     folder: PathBuf,
@@ -93,7 +104,7 @@ impl Place {
     /// CPU time of the database's processes so far; nothing where it is a part of the server.
     pub(crate) fn database_cpu(&self) -> anyhow::Result<Duration> {
         match self.database {
-            Some(_) => process::family_cpu(cluster()?.postmaster()),
+            Some(_) => cluster_cpu(),
             None => Ok(Duration::ZERO),
         }
     }

@@ -157,7 +157,7 @@ impl StoreError {
         let kind = match error {
             SqlError::Sqlite(error) => kind_of(error),
             SqlError::Postgres(failure) => failure.kind(),
-            SqlError::Slow(_) => StoreErrorKind::Conflict(error.to_string()),
+            SqlError::Slow(_) | SqlError::Overtaken => StoreErrorKind::Conflict(error.to_string()),
             SqlError::Unreadable(text) | SqlError::Refused(text) => StoreErrorKind::Refused(text.clone()),
         };
         Self::new(place, party, kind)

@@ -12,6 +12,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V8__messages", include_str!("migrations/sqlite/V8__messages.sql")),
     ("V9__told", include_str!("migrations/sqlite/V9__told.sql")),
     ("V10__ready", include_str!("migrations/sqlite/V10__ready.sql")),
+    ("V11__room", include_str!("migrations/sqlite/V11__room.sql")),
 ];
 
 /// For PostgreSQL.
@@ -26,4 +27,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V8__messages", include_str!("migrations/postgres/V8__messages.sql")),
     ("V9__told", include_str!("migrations/postgres/V9__told.sql")),
     ("V10__ready", include_str!("migrations/postgres/V10__ready.sql")),
+    ("V11__room", include_str!("migrations/postgres/V11__room.sql")),
 ];

@@ -143,6 +143,55 @@ fn a_restart_of_the_server_in_mid_copy_costs_no_row() {
     assert_eq!(sql(&database.url, counts), [["8000", "16000", "8000"]], "{said}");
 }
 
+/// An import reads what is there, and changes it where it was read. Somebody else changes it in between.
+#[test]
+fn what_somebody_else_has_just_changed_is_changed_again() {
+    let Some(place) = Place::postgres() else { return };
+    let url = place.database.as_ref().unwrap().url.clone();
+    let bring = |text: &str| {
+        std::fs::write(place.folder.path().join("users.csv"), text).unwrap();
+        import(&place, &["users.csv"], &[])
+    };
+    let ended = |child: Child| {
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+        serde_json::from_slice::<serde_json::Value>(&done.stdout).unwrap()
+    };
+    ended(bring("id,group,type,name\n1,g,USER,one\n2,g,USER,two\n"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (client, connection) = runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).unwrap();
+    runtime.spawn(connection);
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let stored = "SELECT n.type, m.metadata_key, m.metadata_value FROM nodes n JOIN node_metadata m ON m.node_id = n.id \
+                  WHERE n.reference_id = '1' ORDER BY 2";
+    // A value that is there, one that is not there yet, the node itself.
+    for (number, theirs) in [
+        "UPDATE node_metadata SET metadata_value = 'theirs' WHERE metadata_key = 'name'",
+        "INSERT INTO node_metadata SELECT id, 'city', 'theirs' FROM nodes WHERE reference_id = '1'",
+        "UPDATE nodes SET type = 'BOT'",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        runtime.block_on(client.batch_execute(&format!("BEGIN; {theirs}"))).unwrap();
+        let ours = format!("id,group,type,name,city\n1,g,ADMIN,ours {number},Oslo {number}\n");
+        let child = bring(&if number == 0 { ours.replace(",city", "").replace(",Oslo 0", "") } else { ours });
+        let begun = Instant::now();
+        while sql(&url, waits)[0][0] == "0" {
+            assert!(begun.elapsed() < DEADLINE, "it does not wait for {theirs}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        runtime.block_on(client.batch_execute("COMMIT")).unwrap();
+        assert_eq!(ended(child)["files"][0]["updated"], 1, "{theirs}");
+        let (name, city) = (format!("ours {number}"), format!("Oslo {number}"));
+        let mut expected = vec![["ADMIN", "city", &city], ["ADMIN", "name", &name]];
+        if number == 0 {
+            expected.remove(0);
+        }
+        assert_eq!(sql(&url, stored), expected, "{theirs}");
+    }
+}
+
 #[test]
 fn a_transaction_that_takes_too_long_is_undone_and_tried_again() {
     let Some(place) = Place::postgres() else { return };

@@ -159,3 +159,59 @@ fn a_file_that_ends_too_early_is_tried_three_times_and_is_a_dead_letter_with_wha
     assert_eq!(begun.load(Ordering::SeqCst), 3);
     assert_eq!(consumer.stop(), Some(0));
 }
+
+/// Does something while a transaction holds what a statement has locked.
+fn holding(world: &World, statement: &str, meanwhile: impl FnOnce()) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (client, connection) = runtime.block_on(tokio_postgres::connect(&world.url, tokio_postgres::NoTls)).unwrap();
+    runtime.spawn(connection);
+    runtime.block_on(client.batch_execute(&format!("BEGIN; {statement}"))).unwrap();
+    meanwhile();
+    runtime.block_on(client.batch_execute("ROLLBACK")).unwrap();
+}
+
+#[test]
+fn a_file_tells_how_far_it_is_when_asked_to_and_its_end_last() {
+    const ROWS: usize = 1000;
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    world.set("KAFKA_PROGRESS_SECONDS", "0.05");
+    world.set("IMPORT_BULK_ROWS", "50");
+    world.set("IMPORT_BULK_SHORTEST_SECONDS", "30");
+    world.topic(&world.users(), 1);
+    let second = rows("held", ROWS);
+    let both = rows("g", ROWS) + second.split_once('\n').unwrap().1;
+    std::fs::write(world.path("long.csv"), both).unwrap();
+    world.send(&world.users(), &[crate::world::references("before", &["y"])]);
+    let consumer = world.consume();
+    world.until("SELECT count(*) FROM matching_groups WHERE name = 'before'", 1);
+    // The second half waits for a group that somebody else is just making.
+    let group = "INSERT INTO matching_groups SELECT gen_random_uuid(), id, 'held', now() FROM domains";
+    let of_file = |world: &World| {
+        let told: Vec<_> = world.read(&world.statuses()).iter().map(crate::world::value).collect();
+        told.into_iter().filter(|told| told["groupId"] != "before").collect::<Vec<_>>()
+    };
+    holding(&world, group, || {
+        world.send(&world.users(), &[file("long.csv")]);
+        let begun = Instant::now();
+        while !of_file(&world).iter().any(|told| told["processed"] == ROWS) {
+            assert!(begun.elapsed() < crate::world::DEADLINE, "nothing is told: {}", world.logs());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    });
+    assert_eq!(world.ends(2).len(), 2);
+    let told = of_file(&world);
+    let (end, progress) = told.split_last().unwrap();
+    assert_eq!((&end["status"], &end["processed"]), (&"COMPLETED".into(), &json!(2 * ROWS)));
+    let mut before = 0;
+    for one in progress {
+        assert_eq!(
+            (&one["status"], &one["jobId"], &one["importId"]),
+            (&"PROCESSING".into(), &end["jobId"], &end["importId"])
+        );
+        let (processed, total) = (one["processed"].as_u64().unwrap(), one["total"].as_u64().unwrap());
+        assert!(before <= processed && processed <= total && total <= 2 * ROWS as u64, "{progress:?}");
+        before = processed;
+    }
+    assert_eq!(consumer.stop(), Some(0));
+}

@@ -193,3 +193,36 @@ fn a_hundred_thousand_small_messages_are_done_each_once_in_little_memory() {
     assert!(peak < 160 << 20, "{peak} bytes");
     assert_eq!(consumer.stop(), Some(0));
 }
+
+/// A connection keeps its plans. Those of a small and well known database must not read all of a large one for each
+/// message.
+#[test]
+fn what_a_message_costs_does_not_grow_with_what_is_stored() {
+    const MESSAGES: usize = 3000;
+    /// Rows that may be looked at for each that is written.
+    const READ: u64 = 12;
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    world.set("KAFKA_BATCH", "20");
+    world.topic(&world.users(), 1);
+    world.send(&world.users(), &[references("g", &["first"])]);
+    assert_eq!(world.consume().joined().stop_after(|| drop(world.ends(1))), Some(0));
+    world.sql("VACUUM ANALYZE");
+    let tables = "SELECT relname FROM pg_stat_user_tables WHERE schemaname = current_schema()";
+    for table in world.sql(tables) {
+        world.sql(&format!("ALTER TABLE {} SET (autovacuum_enabled = off)", table[0]));
+    }
+    world.sql("SELECT pg_stat_reset()");
+    let messages: Vec<_> = (0..MESSAGES).map(|at| references("g", &[&format!("a{at}"), &format!("b{at}")])).collect();
+    world.send(&world.users(), &messages);
+    assert_eq!(world.consume().stop_after(|| drop(world.ends(MESSAGES + 1))), Some(0));
+    // The server counts when its sessions end.
+    world.until("SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'nodes'", 2 * MESSAGES);
+    let read = "SELECT relname, n_tup_ins + n_tup_upd, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) \
+                FROM pg_stat_user_tables WHERE n_tup_ins > 100";
+    let tables = world.sql(read);
+    let number = |text: &String| text.parse::<u64>().unwrap();
+    assert!(tables.iter().any(|row| row[0] == "message_job"), "{tables:?}");
+    let much: Vec<_> = tables.iter().filter(|row| number(&row[2]) > number(&row[1]) * READ).collect();
+    assert!(much.is_empty(), "written, read: {much:?} of {tables:?}");
+}

@@ -309,6 +309,12 @@ impl Consuming {
         self.child.wait().unwrap();
     }
 
+    /// Ends it when something is done; its exit code.
+    pub(crate) fn stop_after(self, done: impl FnOnce()) -> Option<i32> {
+        done();
+        self.stop()
+    }
+
     /// Ends it by a signal; its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());

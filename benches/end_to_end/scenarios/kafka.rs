@@ -14,10 +14,11 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use super::scratch;
-use crate::cluster::{Database, database, sql};
+use crate::cluster::{Database, sql};
 use crate::options::Options;
 use crate::process::Helper;
 use crate::report::{about, figure, float, mebibytes};
+use crate::served::{cluster_cpu, database};
 
 #[path = "../../../tests/kafka/brokers.rs"]
 #[allow(dead_code, clippy::unwrap_used, clippy::print_stdout, reason = "the tests' own; they need more of it")]
@@ -37,6 +38,9 @@ const JOINING: Duration = Duration::from_secs(120);
 /// How long the load goes on under which latency is measured.
 const SECONDS: f64 = 20.0;
 
+/// How often messages are sent meanwhile.
+const PACE: Duration = Duration::from_millis(5);
+
 /// Nothing takes longer.
 const DEADLINE: Duration = Duration::from_secs(3600);
 
@@ -47,16 +51,18 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
 
     let mut rates = Vec::new();
     for processes in [1, 2] {
-        let (mut some, mut costs) = (Vec::new(), Vec::new());
+        let (mut some, mut costs) = (Vec::new(), [Vec::new(), Vec::new()]);
         for _ in 0..options.runs {
-            let (rate, cost) = Run::new(&broker.address)?.rate(parser, messages, processes)?;
+            let (rate, both) = Run::new(&broker.address)?.rate(parser, messages, processes)?;
             some.push(rate);
-            costs.push(cost);
+            costs.iter_mut().zip(both).for_each(|(costs, cost)| costs.push(cost));
         }
         let plural = if processes == 1 { "process" } else { "processes" };
         about(&format!("{messages} reference messages of {IDS} ids, PostgreSQL, {processes} {plural}"), &command);
         figure("  messages a second", some.clone(), "1/s", None);
-        figure("  CPU a message", costs, "µs", None);
+        let [own, postgres] = costs;
+        figure("  CPU a message", own, "µs", None);
+        figure("  PostgreSQL's CPU a message", postgres, "µs", None);
         some.sort_by(f64::total_cmp);
         rates.push(some[some.len() / 2]);
     }
@@ -97,7 +103,7 @@ struct Run {
 
 impl Run {
     fn new(brokers: &str) -> anyhow::Result<Self> {
-        let database = database().context("no PostgreSQL")?;
+        let database = database()?;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_micros();
         let folder = tempfile::tempdir_in(scratch()?)?;
         let run = Self { database, brokers: brokers.to_owned(), name: format!("b{now}"), folder };
@@ -152,7 +158,7 @@ impl Run {
 
     fn producer(&self) -> anyhow::Result<BaseProducer> {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers).set("linger.ms", "2").set("acks", "all");
+        config.set("bootstrap.servers", &self.brokers).set("linger.ms", "5").set("acks", "all");
         config.set("queue.buffering.max.messages", "1000000");
         Ok(config.create()?)
     }
@@ -206,10 +212,13 @@ impl Run {
         Ok(())
     }
 
-    /// Messages a second, and what each costs the consumers in microseconds.
-    fn rate(&self, parser: &Path, messages: u64, processes: usize) -> anyhow::Result<(f64, f64)> {
+    /// Messages a second, and what each costs the consumers and PostgreSQL in microseconds.
+    fn rate(&self, parser: &Path, messages: u64, processes: usize) -> anyhow::Result<(f64, [f64; 2])> {
         let consumers = self.consume(parser, processes)?;
-        let cpu = || consumers.iter().map(Helper::cpu).sum::<anyhow::Result<Duration>>();
+        let cpu = || {
+            let own = consumers.iter().map(Helper::cpu).sum::<anyhow::Result<Duration>>()?;
+            anyhow::Ok([own, cluster_cpu()?])
+        };
         self.send_all(messages)?;
         // Sending takes a part of the machine, too: what was done meanwhile does not count.
         let (first, before, started) = (self.told()?, cpu()?, Instant::now());
@@ -217,8 +226,9 @@ impl Run {
         let took = started.elapsed().as_secs_f64();
         let done = WARM_UP + messages - first;
         ensure!(done > messages / 2, "most of it was done while it was still being sent");
-        let cost = cpu()?.saturating_sub(before).as_secs_f64() * 1e6;
-        Ok((float(done) / took, cost / float(done)))
+        let after = cpu()?;
+        let cost = |index: usize| after[index].saturating_sub(before[index]).as_secs_f64() * 1e6 / float(done);
+        Ok((float(done) / took, [cost(0), cost(1)]))
     }
 
     fn latency(&self, parser: &Path, load: f64) -> anyhow::Result<Vec<(&'static str, f64)>> {
@@ -231,7 +241,9 @@ impl Run {
                 self.send(&producer, number)?;
                 number += 1;
             }
-            producer.poll(Duration::from_millis(1));
+            // It must not take the cores that it measures.
+            producer.poll(Duration::ZERO);
+            std::thread::sleep(PACE);
         }
         producer.flush(DEADLINE)?;
         self.until(WARM_UP + number)?;

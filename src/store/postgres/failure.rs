@@ -45,6 +45,11 @@ impl Failure {
         matches!(self, Self::Server(error) if error.code().is_some_and(|state| state.code() == "57P03"))
     }
 
+    /// Has somebody else made a row with the same key?
+    pub(in crate::store) fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Server(error) if error.code().is_some_and(|state| state.code() == "23505"))
+    }
+
     /// Were prepared statements made for tables that have changed since?
     pub(super) fn is_stale_plan(&self) -> bool {
         matches!(self, Self::Server(error) if error.code().is_some_and(|state| matches!(state.code(), "0A000" | "26000")))

@@ -17,7 +17,21 @@ pub enum SqlError {
     /// The work of a transaction took longer than it may.
     #[error("it took longer than {} s", .0.as_secs_f64())]
     Slow(std::time::Duration),
+    /// Somebody else has changed the same rows meanwhile.
+    #[error("somebody else has just changed the same")]
+    Overtaken,
     /// The job itself found that it must be undone.
     #[error("{0}")]
     Refused(String),
+}
+
+impl SqlError {
+    /// Was somebody else quicker, so that doing it again from what is there now may succeed?
+    pub fn is_overtaken(&self) -> bool {
+        match self {
+            Self::Overtaken => true,
+            Self::Postgres(failure) => failure.is_duplicate(),
+            _ => false,
+        }
+    }
 }
