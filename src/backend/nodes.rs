@@ -20,6 +20,8 @@ use super::imports::bulk_end;
 /// What a message asks for, whatever it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// Of its import, should one be made: a UUID of version 7. That of the message's job, with which it is forgotten.
+    pub id: String,
     /// The same key again is the same request again: nothing is done twice.
     pub key: Option<String>,
     /// Where it comes from, for people.
@@ -242,7 +244,7 @@ fn ended(request: &References, rows: RowCounts, failed: Vec<FailedRow>) -> Resul
 
 fn import(request: &Request, format: ImportFormat, options: String) -> NewImport {
     NewImport {
-        id: ImportId::new().to_string(),
+        id: request.id.clone(),
         source: request.source.clone(),
         processor: request.processor.clone(),
         expected_count: None,

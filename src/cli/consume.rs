@@ -8,7 +8,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0    stopped by a signal; what was done is committed
   2    usage or settings, or this build has no Kafka support
-  4    the broker refuses this client, or the store cannot be opened
+  4    the broker refuses this client, or the store cannot be used (one that is away is waited for)
 
 Needs a build with `--features kafka`. Brokers and how they are reached: the settings that begin with KAFKA.";
 
@@ -77,10 +77,12 @@ mod running {
     use std::io::Write as _;
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::sync::watch;
 
     use super::ConsumeArgs;
+    use crate::backend::BackendError;
     use crate::backend::imports::{Imports, Limits};
     use crate::broker::BrokerError;
     use crate::bulk::Worker;
@@ -90,11 +92,14 @@ mod running {
     use crate::cli::{complain, messages};
     use crate::config::{KafkaSettings, Layers, Settings};
     use crate::consume::Consume;
-    use crate::observe::Redactor;
     use crate::observe::metrics::Metrics;
+    use crate::observe::{Redactor, kafka as events};
     use crate::server::{Probes, Server};
     use crate::store::Store;
     use crate::store::objects::Sources;
+
+    /// How long is waited for a store that is away at the start, before it is tried again.
+    const AWAY: Duration = Duration::from_secs(2);
 
     pub(in crate::cli) fn execute(args: &ConsumeArgs, mut layers: Layers, folder: &Path) -> Exit {
         args.topics.apply(&mut layers);
@@ -130,6 +135,30 @@ mod running {
         Consume::join(settings, store, imports, sources).map_err(|error| complain(&error, redactor))
     }
 
+    /// Opens the store. One that is away is waited for, as it is later: nobody has to start a consumer again.
+    async fn open(backend: &Backend, signals: &mut Signals) -> Result<Arc<Store>, Exit> {
+        let mut waited = false;
+        loop {
+            match backend.open().await {
+                Ok(store) => {
+                    if waited {
+                        events::store_is_back();
+                    }
+                    return Ok(store);
+                }
+                Err(BackendError::Store(error)) if error.is_transient() => {
+                    waited = true;
+                    events::store_waited_for(&backend.redactor.redact(&error.to_string()), AWAY);
+                }
+                Err(error) => return Err(complain(&error, &backend.redactor)),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AWAY) => {}
+                _ = signals.next() => return Err(Exit::Done),
+            }
+        }
+    }
+
     async fn run(backend: &Backend) -> Exit {
         let settings = &backend.settings;
         let metrics = Metrics::install();
@@ -144,7 +173,7 @@ mod running {
         let opened = async {
             let sources = Sources::listed(&settings.objects);
             let sources = sources.map_err(|error| complain(&error, &backend.redactor))?;
-            let store = backend.open().await.map_err(|error| complain(&error, &backend.redactor))?;
+            let store = open(backend, &mut signals).await?;
             let probes = match settings.kafka.listen {
                 Some(address) => {
                     Some(Probes::bind(address).await.map_err(|error| complain(&error, &backend.redactor))?)
@@ -177,7 +206,7 @@ mod running {
         });
         let worker = Worker::new(imports.clone(), sources, settings.objects.max_line);
         let worked = stopped.clone();
-        let working = tokio::spawn(async move { worker.run(worked).await });
+        let mut working = tokio::spawn(async move { worker.run(worked).await });
         let consuming = consume.run(stopped);
         tokio::pin!(consuming);
         let mut told = false;
@@ -185,6 +214,13 @@ mod running {
             tokio::select! {
                 biased;
                 done = &mut consuming => break done,
+                // Files would wait for it for ever.
+                ended = &mut working, if !told => {
+                    let error = ended.err().map_or_else(|| "it has ended".to_owned(), |error| error.to_string());
+                    stop.send_replace(true);
+                    let _ = (&mut consuming).await;
+                    break Err(BrokerError::own(format!("the worker of files broke down: {error}")));
+                }
                 signal = signals.next() => {
                     // The second one: at once.
                     if std::mem::replace(&mut told, true) {
@@ -197,7 +233,9 @@ mod running {
         stop.send_replace(true);
         folding.abort();
         // What a worker holds is given back, or lapses.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), working).await;
+        if !working.is_finished() {
+            let _ = tokio::time::timeout(Duration::from_secs(5), working).await;
+        }
         if let Some(answering) = answering {
             let _ = answering.await;
         }
@@ -227,8 +265,7 @@ mod running {
         pub(in crate::cli) async fn ended(beside: Option<&mut Self>) {
             match beside {
                 Some(beside) if beside.ended.is_none() => {
-                    // It does not panic.
-                    beside.ended = Some((&mut beside.task).await.unwrap_or(Ok(())));
+                    beside.ended = Some((&mut beside.task).await.unwrap_or_else(|error| Err(broke_down(&error))));
                 }
                 _ => std::future::pending().await,
             }
@@ -246,10 +283,14 @@ mod running {
             self.stop.send_replace(true);
             let ended = match self.ended {
                 Some(ended) => ended,
-                None => self.task.await.unwrap_or(Ok(())),
+                None => self.task.await.unwrap_or_else(|error| Err(broke_down(&error))),
             };
             ended.map_or_else(|error| complain(&error, redactor), |()| Exit::Done)
         }
+    }
+
+    fn broke_down(error: &tokio::task::JoinError) -> BrokerError {
+        BrokerError::own(format!("the consumer broke down: {error}"))
     }
 
     fn announce(probes: Option<&Probes>) -> std::io::Result<()> {

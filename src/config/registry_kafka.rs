@@ -49,8 +49,8 @@ pub(super) const ROWS: &[Setting] = &[
         Kafka,
         "KAFKA_DUPLICATE_WINDOW_SECONDS",
         "3600",
-        "A message with topic, key and content of an earlier one is a duplicate if it was sent within this time of it. 0 = \
-         only the same message delivered again.",
+        "A message that says the same as the last one of its topic and key is a duplicate if it was sent within this time of \
+         it. 0 = only the same message delivered again.",
     ),
     setting(
         Kafka,

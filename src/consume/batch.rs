@@ -196,6 +196,7 @@ fn references(
 pub(super) fn asked(planned: &Planned, job: &str, key: Option<String>) -> Request {
     let position = &planned.message.position;
     Request {
+        id: job.to_owned(),
         key,
         source: position.partition.topic.clone(),
         processor: format!("parser/{}", env!("CARGO_PKG_VERSION")),
@@ -268,6 +269,7 @@ pub(super) fn new_job(planned: &Planned, refusal: Option<&Refusal>) -> NewJob {
         // Of this try alone: had an earlier one been committed without an answer, its job would be another one's.
         id: Uuid::now_v7().to_string(),
         mark: planned.mark.clone(),
+        content: planned.content.clone(),
         topic: position.partition.topic.clone(),
         partition: position.partition.number,
         offset: position.offset,

@@ -1,6 +1,7 @@
 //! What all work shares: the store and how patiently it is asked, what letters say, who is told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -15,11 +16,11 @@ use crate::broker::Producer;
 use crate::config::KafkaSettings;
 use crate::error::chain;
 use crate::observe::kafka as events;
-use crate::store::Store;
 use crate::store::messages::{JobEnd, Letter, Owner};
 use crate::store::objects::Sources;
 use crate::store::sql::{Session, SqlError};
 use crate::store::sqlite::CrashPoints;
+use crate::store::{Store, StoreError};
 
 /// First wait for a store that is away.
 const AWAY: Duration = Duration::from_millis(200);
@@ -95,6 +96,37 @@ impl Ended {
     }
 }
 
+/// Somebody's wait for a store that is away, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Outage<'d> {
+    desk: &'d Desk,
+    tries: u32,
+}
+
+impl Outage<'_> {
+    /// Waits a while; `false`: it was told to stop.
+    pub(super) async fn sit_out(&mut self, error: &StoreError, stop: &Stop) -> bool {
+        if self.tries == 0 {
+            self.desk.waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        self.tries += 1;
+        let wait = patience::wait(AWAY, self.tries);
+        events::store_waited_for(&error.to_string(), wait);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => true,
+            () = stopped(stop) => false,
+        }
+    }
+}
+
+impl Drop for Outage<'_> {
+    fn drop(&mut self) {
+        if self.tries > 0 && self.desk.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            events::store_is_back();
+        }
+    }
+}
+
 /// See the head of the file.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -111,6 +143,8 @@ pub(super) struct Desk {
     pub(super) lease: i64,
     /// To whoever publishes.
     pub(super) letters: mpsc::Sender<Posted>,
+    /// How many wait for the store.
+    pub(super) waiting: AtomicUsize,
 }
 
 impl Desk {
@@ -146,36 +180,39 @@ impl Desk {
         F: FnOnce(&Session<'_>) -> Result<T, SqlError> + Send + 'static,
         M: Fn() -> F,
     {
-        let mut outage = 0;
+        let mut outage = self.outage();
         loop {
             let error = match self.store.write(points, make()).await {
-                Ok(done) => {
-                    if outage > 0 {
-                        events::store_is_back();
-                    }
-                    return Ok(done);
-                }
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             let verdict = patience::verdict(&error);
             if verdict != Verdict::Away {
                 return Err((verdict, chain(&error)));
             }
-            outage += 1;
-            if !self.sit_out(outage, &error, stop).await {
+            if !outage.sit_out(&error, stop).await {
                 return Err((Verdict::Away, chain(&error)));
             }
         }
     }
 
-    /// Waits for a store that is away; `false`: it was told to stop.
-    pub(super) async fn sit_out(&self, outage: u32, error: &crate::store::StoreError, stop: &Stop) -> bool {
-        let wait = patience::wait(AWAY, outage);
-        events::store_waited_for(&error.to_string(), wait);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => true,
-            () = stopped(stop) => false,
+    /// Waits until the store answers again; `false`: it was told to stop.
+    pub(super) async fn wait_for_store(&self, mut error: StoreError, stop: &Stop) -> bool {
+        let mut outage = self.outage();
+        loop {
+            if !outage.sit_out(&error, stop).await {
+                return false;
+            }
+            match self.store.read(|session| session.exists("SELECT 1", &[])).await {
+                Err(again) if patience::verdict(&again) == Verdict::Away => error = again,
+                _ => return true,
+            }
         }
+    }
+
+    /// Nobody waits yet.
+    pub(super) fn outage(&self) -> Outage<'_> {
+        Outage { desk: self, tries: 0 }
     }
 
     /// Makes a dead letter of a message; `false`: it was told to stop before.

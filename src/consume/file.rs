@@ -35,6 +35,8 @@ enum Trouble {
     Refused(String, String),
     /// It could not be read to its end; what of it is in stays in.
     Cut(String, Box<Part>),
+    /// A transaction of the job collided with others; what of the file is in, if it was its last.
+    Again(String, Option<Box<Part>>),
     /// The store is away.
     Away(StoreError),
     /// Somebody else has done it.
@@ -47,6 +49,12 @@ struct Part {
     lists: Lists,
     /// How often it was tried.
     attempts: u32,
+}
+
+impl Part {
+    fn partly(self) -> (u64, u64, Lists) {
+        (self.rows.processed(), self.rows.total(), self.lists)
+    }
 }
 
 impl From<StoreError> for Trouble {
@@ -70,7 +78,8 @@ impl From<ImportsError> for Trouble {
 
 /// Imports the file of a message; `false`: it was told to stop before.
 pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bool {
-    let mut outage = 0;
+    // Of how it begins, and of how it ends.
+    let mut tried = [1; 2];
     loop {
         let error = match import(desk, planned, stop).await {
             Ok(ended) => {
@@ -86,16 +95,30 @@ pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bo
                 return desk.bury(planned, Burial::whole(refusal(planned, code, &message), 1), stop).await;
             }
             Err(Trouble::Cut(message, part)) => {
-                let Part { rows, lists, attempts } = *part;
+                let attempts = part.attempts;
                 events::tried_again(retries(attempts));
                 let refusal = refusal(planned, "file_failed".to_owned(), &message);
-                let burial = Burial { refusal, attempts, partly: (rows.processed(), rows.total(), lists) };
+                let burial = Burial { refusal, attempts, partly: part.partly() };
                 return desk.bury(planned, burial, stop).await;
+            }
+            Err(Trouble::Again(reason, part)) => {
+                let [begins, ends] = &mut tried;
+                let tries = if part.is_some() { ends } else { begins };
+                if *tries >= desk.tries() {
+                    let refusal = refusal(planned, "conflict".to_owned(), &reason);
+                    let partly = part.map_or_else(|| (0, 0, Lists::default()), |part| part.partly());
+                    return desk.bury(planned, Burial { refusal, attempts: *tries, partly }, stop).await;
+                }
+                *tries += 1;
+                desk.retried(planned, *tries, &reason);
+                if !desk.pause(*tries, stop).await {
+                    return false;
+                }
+                continue;
             }
             Err(Trouble::Away(error)) => error,
         };
-        outage += 1;
-        if !desk.sit_out(outage, &error, stop).await {
+        if !desk.wait_for_store(error, stop).await {
             return false;
         }
     }
@@ -182,7 +205,8 @@ enum Begun {
 fn gone((verdict, reason): (Verdict, String)) -> Trouble {
     match verdict {
         Verdict::Away => Trouble::Stopped,
-        Verdict::Again | Verdict::Never => Trouble::Refused("refused".to_owned(), reason),
+        Verdict::Again => Trouble::Again(reason, None),
+        Verdict::Never => Trouble::Refused("refused".to_owned(), reason),
     }
 }
 
@@ -215,8 +239,20 @@ async fn progress(desk: &Desk, planned: &Planned, job: &str, import: ImportId, r
         JobEnd { status: TransferStatus::Processing, total: rows.total(), processed: rows.processed(), reason: None };
     let letter = desk.post.status(planned, job, &end, Lists { import: Some(import.to_string()), ..Lists::default() });
     let outgoing = super::outbox::outgoing(&letter);
-    if let Err(error) = desk.producer.send(&outgoing).await {
+    let failed = |error: &dyn std::fmt::Display| {
         events::produce_failed("progress", &outgoing.topic, &error.to_string());
+    };
+    match desk.producer.send(&outgoing).await {
+        Ok(delivery) => {
+            let topic = outgoing.topic.clone();
+            // Nobody waits for it, but it is to be seen.
+            tokio::spawn(async move {
+                if let Err(error) = delivery.await {
+                    events::produce_failed("progress", &topic, &error.to_string());
+                }
+            });
+        }
+        Err(error) => failed(&error),
     }
 }
 
@@ -254,7 +290,7 @@ async fn end(
         processed: rows.processed(),
         reason: (!complete).then(|| harmless(&reason)),
     };
-    let letter = desk.post.status(planned, &job, &end, lists);
+    let letter = desk.post.status(planned, &job, &end, lists.clone());
     let ours = desk.write(POINTS, stop, || {
         let (id, end, letter, terms) = (job.clone(), end.clone(), letter.clone(), desk.terms());
         move |session: &Session<'_>| -> Result<Option<(messages::Letter, messages::Owner)>, SqlError> {
@@ -265,7 +301,13 @@ async fn end(
             Ok(Some((letter, terms.owner)))
         }
     });
-    match ours.await.map_err(gone)? {
+    let ours = ours.await.map_err(|failed| match gone(failed) {
+        Trouble::Again(reason, _) => {
+            Trouble::Again(reason, Some(Box::new(Part { rows, lists, attempts: told.attempts.max(1) })))
+        }
+        other => other,
+    })?;
+    match ours {
         Some((letter, owner)) => Ok(Ended::new(planned, job, end, None, vec![letter], owner)),
         None => Err(Trouble::Duplicate(job)),
     }

@@ -16,13 +16,14 @@ mod batch;
 mod desk;
 mod file;
 mod lanes;
+mod leftovers;
 mod letters;
 mod outbox;
 mod patience;
 mod request;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
@@ -40,6 +41,7 @@ use crate::store::Store;
 use crate::store::objects::Sources;
 use desk::{Desk, now};
 use lanes::{Lanes, Piece};
+use leftovers::{Leftovers, forget};
 use letters::Post;
 use outbox::Outbox;
 use request::{Planned, Speaks, plan};
@@ -65,6 +67,7 @@ pub struct Consume {
     polled: mpsc::Receiver<Polled>,
     speaks: regex::Regex,
     publishing: JoinHandle<()>,
+    forgetting: JoinHandle<()>,
     hurry: watch::Sender<bool>,
     ready: Ready,
 }
@@ -92,13 +95,10 @@ impl Consume {
         let (send, letters) = mpsc::channel(LETTERS);
         let (hurry, hurried) = watch::channel(false);
         let owner = Uuid::now_v7().to_string();
-        let outbox = Outbox {
-            store: Arc::clone(&store),
-            connection: settings.connection.clone(),
-            reader: Reader::new(&settings.connection),
-            lease: settings.lease,
-            keep: settings.keep,
-        };
+        let reader = Reader::new(&settings.connection);
+        let leftovers = Leftovers { store: Arc::clone(&store), reader, lease: settings.lease };
+        let outbox = Outbox::new(Arc::clone(&store), settings.connection.clone(), settings.lease, leftovers);
+        let forgetting = tokio::spawn(forget(Arc::clone(&store), settings.keep));
         let subscription = Subscription {
             group: settings.group.clone(),
             topics: vec![settings.topics.clone(), settings.catalogue_topics.clone()],
@@ -120,11 +120,12 @@ impl Consume {
             owner,
             lease: i64::try_from(settings.lease.as_millis()).unwrap_or(i64::MAX),
             letters: send,
+            waiting: AtomicUsize::new(0),
         };
-        let publishing = tokio::spawn(outbox.publish(producer, letters, hurried));
+        let publishing = tokio::spawn(Arc::new(outbox).publish(producer, letters, hurried));
         events::consumer_started(&settings.group, &format!("{} {}", settings.topics, settings.catalogue_topics));
         let ready = Ready::default();
-        Ok(Self { desk: Arc::new(desk), consumer, controls, polled, speaks, publishing, hurry, ready })
+        Ok(Self { desk: Arc::new(desk), consumer, controls, polled, speaks, publishing, forgetting, hurry, ready })
     }
 
     /// Tells whether it has joined.
@@ -160,8 +161,9 @@ impl Consume {
                         self.ready.0.store(true, Ordering::Relaxed);
                     }
                     Control::Revoked { partitions, lost, done } => {
-                        if !lost {
-                            self.let_go(&mut lanes, &mut works, &partitions).await;
+                        if !lost && let Err(error) = self.let_go(&mut lanes, &mut works, &partitions).await {
+                            failed = Some(error);
+                            break;
                         }
                         let positions = partitions.into_iter().filter_map(|partition| {
                             let next = lanes.close(&partition)?;
@@ -178,13 +180,19 @@ impl Consume {
                     Control::Failed(_) => {}
                 },
                 Some(worked) = works.next() => match worked {
-                    Ok(_) => self.commit(&mut lanes, worked),
+                    Ok(worked) => self.commit(&mut lanes, worked),
+                    // Its lane would stand still for ever; after a restart its messages come again.
                     Err(error) => {
-                        // Its lane would stand still for ever; after a restart its messages come again.
-                        failed = Some(BrokerError::own(format!("work on a message broke down: {error}")));
+                        failed = Some(broke_down(&error));
                         break;
                     }
                 },
+                ended = &mut self.publishing => {
+                    // It ends only when nobody writes letters any more.
+                    let error = ended.err().map_or_else(|| "it has ended".to_owned(), |error| error.to_string());
+                    failed = Some(BrokerError::own(format!("publishing broke down: {error}")));
+                    break;
+                }
                 polled = self.polled.recv(), if held < settings.in_flight && bytes < HELD_BYTES => {
                     let Some(Polled { epoch, messages }) = polled else {
                         failed = Some(BrokerError::own("the thread that reads from the broker has ended".to_owned()));
@@ -201,9 +209,9 @@ impl Consume {
         }
         events::consumer_stopping();
         let all = lanes.partitions();
-        self.let_go(&mut lanes, &mut works, &all).await;
+        let let_go = self.let_go(&mut lanes, &mut works, &all).await;
         self.leave().await;
-        failed.map_or(Ok(()), Err)
+        failed.map_or(let_go, Err)
     }
 
     /// Waits, not for ever, until nobody works on these partitions.
@@ -212,35 +220,36 @@ impl Consume {
         lanes: &mut Lanes,
         works: &mut FuturesUnordered<JoinHandle<Worked>>,
         partitions: &[Partition],
-    ) {
+    ) -> Result<(), BrokerError> {
         lanes.let_go(partitions);
         let deadline = Instant::now() + LETTING_GO;
         while lanes.busy(partitions) {
             match timeout_at(deadline, works.next()).await {
-                Ok(Some(worked)) => self.commit(lanes, worked),
+                Ok(Some(Ok(worked))) => self.commit(lanes, worked),
+                Ok(Some(Err(error))) => return Err(broke_down(&error)),
                 // Whatever comes of it then is not committed: it is found done when its messages come again.
                 Ok(None) | Err(_) => break,
             }
         }
+        Ok(())
     }
 
-    fn commit(&self, lanes: &mut Lanes, worked: Result<Worked, tokio::task::JoinError>) {
-        // What broke down is not done.
-        let Ok(Worked { partition, epoch, done }) = worked else { return };
+    fn commit(&self, lanes: &mut Lanes, Worked { partition, epoch, done }: Worked) {
         if let Some(next) = lanes.finish(&partition, epoch, done) {
             self.consumer.commit(partition, next);
         }
     }
 
     async fn leave(self) {
-        let Self { desk, consumer, controls, polled, publishing, hurry, .. } = self;
+        let Self { desk, consumer, controls, polled, publishing, forgetting, hurry, .. } = self;
+        forgetting.abort();
         drop((controls, polled));
         let producer = desk.producer.clone();
         // The last of those who write letters: from now on the outbox gets no more.
         drop(desk);
         let left = tokio::task::spawn_blocking(move || consumer.leave());
         let mut publishing = publishing;
-        if tokio::time::timeout(LETTING_GO, &mut publishing).await.is_err() {
+        if !publishing.is_finished() && tokio::time::timeout(LETTING_GO, &mut publishing).await.is_err() {
             hurry.send_replace(true);
             // What is not published is in the store, and another process will.
             let _ = tokio::time::timeout(Duration::from_secs(1), publishing).await;
@@ -249,6 +258,10 @@ impl Consume {
         // A thread that panicked leaves the group by its silence.
         let _ = left.await;
     }
+}
+
+fn broke_down(error: &tokio::task::JoinError) -> BrokerError {
+    BrokerError::own(format!("work on a message broke down: {error}"))
 }
 
 /// A piece of work as it ended.

@@ -89,13 +89,18 @@ impl Stage {
     }
 }
 
+/// The last millisecond of the year 9999: what is later is no time that anybody meant.
+const LATEST: i64 = 253_402_300_799_999;
+
 /// A message and what is to be done about it.
 #[derive(Debug)]
 pub(super) struct Planned {
     /// The message, whole: it may become a dead letter.
     pub(super) message: Message,
-    /// Tells it from others.
+    /// Tells it from others, or those of its key from those of other keys.
     pub(super) mark: String,
+    /// What it says, of one with a key.
+    pub(super) content: Option<String>,
     /// When it was sent.
     pub(super) sent_at: i64,
     /// What is to be done.
@@ -124,9 +129,9 @@ impl Planned {
     }
 }
 
-/// Reads a message. `now`: for one without a time.
+/// Reads a message. `now`: for one without a time, or with one that is none.
 pub(super) fn plan(message: Message, speaks: Speaks, now: i64) -> Planned {
-    let sent_at = message.sent_at.filter(|at| *at >= 0).unwrap_or(now);
+    let sent_at = message.sent_at.filter(|at| (0..=LATEST).contains(at)).unwrap_or(now);
     let task = match (message.value.as_deref(), speaks) {
         (None, _) => refused("empty", "it has no value"),
         (Some(value), _) if depth(value) > DEEPEST => refused("too_deep", "it is nested too deeply"),
@@ -136,7 +141,8 @@ pub(super) fn plan(message: Message, speaks: Speaks, now: i64) -> Planned {
         },
         (Some(value), Speaks::Nodes) => nodes(value),
     };
-    Planned { mark: mark(&message), sent_at, task, message }
+    let (mark, content) = mark(&message);
+    Planned { message, mark, content, sent_at, task }
 }
 
 fn nodes(value: &[u8]) -> Task {
@@ -186,32 +192,30 @@ fn refusal(code: &str, message: &str) -> Refusal {
     }
 }
 
-fn mark(message: &Message) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let mut add = |bytes: Option<&[u8]>| {
-        // The length first, so that no two lists of parts look alike.
-        let length = bytes.map_or(u64::MAX, |bytes| bytes.len() as u64);
-        hasher.update(&length.to_le_bytes()).update(bytes.unwrap_or_default());
-    };
-    let position = &message.position;
-    add(Some(position.partition.topic.as_bytes()));
-    let replay = message.header(REPLAY_OF);
-    let sort = if let Some(replay) = replay {
-        add(Some(replay.as_bytes()));
-        add(message.header(REPLAYS).map(str::as_bytes));
-        "replay"
-    } else if message.key.is_some() {
-        add(message.key.as_deref());
-        add(message.value.as_deref());
-        "key"
+/// Tells a message from others; of one with a key, what it says is told apart.
+fn mark(message: &Message) -> (String, Option<String>) {
+    let (topic, position) = (message.position.partition.topic.as_bytes(), &message.position);
+    if let Some(replay) = message.header(REPLAY_OF) {
+        let times = message.header(REPLAYS).map(str::as_bytes);
+        (format!("replay:{}", digest(&[Some(topic), Some(replay.as_bytes()), times])), None)
+    } else if let Some(key) = message.key.as_deref() {
+        (format!("key:{}", digest(&[Some(topic), Some(key)])), Some(digest(&[message.value.as_deref()])))
     } else {
-        add(Some(&position.partition.number.to_le_bytes()));
-        add(Some(&position.offset.to_le_bytes()));
+        let number = position.partition.number.to_le_bytes();
         // A topic that was made anew counts from 0 again.
-        add(Some(&message.sent_at.unwrap_or_default().to_le_bytes()));
-        "place"
-    };
-    format!("{sort}:{}", hasher.finalize().to_hex())
+        let (offset, sent_at) = (position.offset.to_le_bytes(), message.sent_at.unwrap_or_default().to_le_bytes());
+        (format!("place:{}", digest(&[Some(topic), Some(&number), Some(&offset), Some(&sent_at)])), None)
+    }
+}
+
+fn digest(parts: &[Option<&[u8]>]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        // The length first, so that no two lists of parts look alike.
+        let length = part.map_or(u64::MAX, |bytes| bytes.len() as u64);
+        hasher.update(&length.to_le_bytes()).update(part.unwrap_or_default());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]
@@ -232,7 +236,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_same_request_under_the_same_key_is_the_same_message() {
-        let mark = |message: Message| plan(message, Speaks::Nodes, 0).mark;
+        let mark = |message: Message| {
+            let planned = plan(message, Speaks::Nodes, 0);
+            (planned.mark, planned.content)
+        };
         assert_eq!(mark(message(Some("k"), "a", 1)), mark(message(Some("k"), "a", 2)));
         assert_ne!(mark(message(Some("k"), "a", 1)), mark(message(Some("k"), "b", 1)));
         assert_ne!(mark(message(Some("k"), "a", 1)), mark(message(Some("l"), "a", 1)));

@@ -13,6 +13,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V9__told", include_str!("migrations/sqlite/V9__told.sql")),
     ("V10__ready", include_str!("migrations/sqlite/V10__ready.sql")),
     ("V11__room", include_str!("migrations/sqlite/V11__room.sql")),
+    ("V12__marks", include_str!("migrations/sqlite/V12__marks.sql")),
 ];
 
 /// For PostgreSQL.
@@ -28,4 +29,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V9__told", include_str!("migrations/postgres/V9__told.sql")),
     ("V10__ready", include_str!("migrations/postgres/V10__ready.sql")),
     ("V11__room", include_str!("migrations/postgres/V11__room.sql")),
+    ("V12__marks", include_str!("migrations/postgres/V12__marks.sql")),
 ];

@@ -8,6 +8,7 @@
 )]
 
 #[path = "../objects/bucket.rs"]
+#[expect(dead_code, reason = "other tests look into its folder, too")]
 mod bucket;
 mod busy;
 #[path = "../postgres/cluster.rs"]
@@ -30,6 +31,9 @@ mod remote;
 mod rows;
 #[path = "../objects/rude.rs"]
 mod rude;
+#[path = "../objects/shelf.rs"]
+#[expect(dead_code, reason = "messages have to be allowed its bucket")]
+mod shelf;
 mod spectrum;
 mod tables;
 mod tables_crash;

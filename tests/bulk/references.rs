@@ -10,7 +10,7 @@ const POINTS: CrashPoints = CrashPoints { before: "test.before", after: "test.af
 
 fn request(key: Option<&str>) -> Request {
     let (key, source) = (key.map(str::to_owned), "test".to_owned());
-    Request { key, source, processor: "test/1".to_owned(), notes: None }
+    Request { id: parser::model::ImportId::new().to_string(), key, source, processor: "test/1".to_owned(), notes: None }
 }
 
 fn references(key: Option<&str>, group: &str, ids: &[&str]) -> References {

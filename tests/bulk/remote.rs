@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::bucket::{Bucket, KEY, SECRET};
 use crate::rude::{Rude, honest};
+use crate::shelf::Shelf;
 use crate::tables::{lines, run};
 use crate::world::{World, generated, gzip, signal, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_gives_its_files() {
-    let bucket = Bucket::start().await;
-    bucket.put("in/users.csv.gz", &gzip(generated(2000).as_bytes()));
+    let shelf = Shelf::new().await;
+    shelf.put("in/users.csv.gz", &gzip(generated(2000).as_bytes())).await;
     let world = World::new();
-    let endpoint = bucket.endpoint();
-    let env = [("S3_ENDPOINT", endpoint.as_str()), ("S3_ACCESS_KEY_ID", KEY), ("S3_SECRET_ACCESS_KEY", SECRET)];
-    let done = world.run_with(&["s3://box/in/users.csv.gz"], &env);
+    let (env, url) = (shelf.env(), shelf.url("in/users.csv.gz"));
+    let done = world.run_with(&[&url], &env);
     assert_eq!(done.counts(0), "COMPLETED 2000 2000 0 0 0 0");
     let wrong = [env[0], env[1], ("S3_SECRET_ACCESS_KEY", "wrong-secret")];
-    let refused = world.run_with(&["s3://box/in/users.csv.gz"], &wrong);
+    let refused = world.run_with(&[&url], &wrong);
     assert_eq!(refused.code(), Some(3));
     assert!(!refused.said().contains("wrong-secret"), "{}", refused.said());
-    assert!(bucket.path("in/users.csv.gz").exists());
+    assert_eq!(shelf.left(["in/users.csv.gz"]).await, [true]);
+    shelf.clear(&["in/users.csv.gz"]).await;
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn stopped_by_a_signal_it_says_how_to_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_bucket_has_below_a_prefix_is_imported_and_taken_away() {
-    let bucket = Bucket::start().await;
+    let shelf = Shelf::new().await;
     let rows = generated(300);
     for (key, text) in [
         ("in/b.csv.gz", gzip(rows.as_bytes())),
@@ -83,28 +83,28 @@ async fn what_a_bucket_has_below_a_prefix_is_imported_and_taken_away() {
         ("in/notes.txt", b"no csv".to_vec()),
         ("inside.csv", b"id,group\nx,g\n".to_vec()),
     ] {
-        bucket.put(key, &text);
+        shelf.put(key, &text).await;
     }
     let world = World::new();
-    let endpoint = bucket.endpoint();
-    let env = [("S3_ENDPOINT", endpoint.as_str()), ("S3_ACCESS_KEY_ID", KEY), ("S3_SECRET_ACCESS_KEY", SECRET)];
-    let left = |keys: [&str; 5]| keys.map(|key| bucket.path(key).exists());
+    let env = shelf.env();
+    let folder = shelf.url("in/");
     let keys = ["in/a.csv", "in/b.csv.gz", "in/deep/c.csv", "in/notes.txt", "inside.csv"];
-    let done = world.run_with(&["s3://box/in/"], &env);
+    let done = world.run_with(&[&folder], &env);
     assert_eq!(done.code(), Some(1), "{}", done.said());
     let printed: serde_json::Value = serde_json::from_slice(&done.0.stdout).unwrap();
     let files: Vec<_> = (0..3).map(|index| printed["files"][index]["file"].as_str().unwrap()).collect();
-    assert_eq!(files, ["s3://box/in/a.csv", "s3://box/in/b.csv.gz", "s3://box/in/deep/c.csv"]);
-    assert_eq!(left(keys), [true; 5]);
+    assert_eq!(files, ["in/a.csv", "in/b.csv.gz", "in/deep/c.csv"].map(|key| shelf.url(key)));
+    assert_eq!(shelf.left(keys).await, [true; 5]);
     // Now they go, but for the one of which a row is not in.
-    let done = world.run_with(&["s3://box/in/", "--delete-after"], &env);
+    let done = world.run_with(&[&folder, "--delete-after"], &env);
     assert_eq!(done.code(), Some(1), "{}", done.said());
-    assert_eq!(left(keys), [false, false, true, true, true]);
-    let nothing = world.run_with(&["s3://box/other/"], &env);
+    assert_eq!(shelf.left(keys).await, [false, false, true, true, true]);
+    let nothing = world.run_with(&[&shelf.url("other/")], &env);
     assert_eq!(nothing.code(), Some(2), "{}", nothing.said());
-    let wrong = world.run_with(&["s3://box/in/"], &[env[0], env[1], ("S3_SECRET_ACCESS_KEY", "wrong-secret")]);
+    let wrong = world.run_with(&[&folder], &[env[0], env[1], ("S3_SECRET_ACCESS_KEY", "wrong-secret")]);
     assert_eq!(wrong.code(), Some(3), "{}", wrong.said());
     assert!(!wrong.said().contains("wrong-secret"), "{}", wrong.said());
+    shelf.clear(&keys).await;
 }
 
 #[test]
@@ -166,18 +166,17 @@ fn the_command_to_go_on_holds_no_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_come_from_buckets_and_servers_too() {
-    let bucket = Bucket::start().await;
-    bucket.put("in/a.jsonl.gz", &gzip(lines(0, 300).as_bytes()));
-    bucket.put("in/b.jsonl", lines(0, 20).as_bytes());
-    bucket.put("in/c.csv", b"id\n");
+    let shelf = Shelf::new().await;
+    let keys = ["in/a.jsonl.gz", "in/b.jsonl", "in/c.csv"];
+    shelf.put(keys[0], &gzip(lines(0, 300).as_bytes())).await;
+    shelf.put(keys[1], lines(0, 20).as_bytes()).await;
+    shelf.put(keys[2], b"id\n").await;
     let world = World::new();
-    let endpoint = bucket.endpoint();
-    let env = [("S3_ENDPOINT", endpoint.as_str()), ("S3_ACCESS_KEY_ID", KEY), ("S3_SECRET_ACCESS_KEY", SECRET)];
-    let done = run(&world, &["s3://box/in/", "--kind", "table", "--delete-after"], &env);
+    let done = run(&world, &[&shelf.url("in/"), "--kind", "table", "--delete-after"], &shelf.env());
     assert_eq!(done.counts(0), "COMPLETED 300 300 0 0 0 0");
     assert_eq!(world.rows("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), ["300|20"]);
-    let left = ["in/a.jsonl.gz", "in/b.jsonl", "in/c.csv"].map(|key| bucket.path(key).exists());
-    assert_eq!(left, [false, false, true]);
+    assert_eq!(shelf.left(keys).await, [false, false, true]);
+    shelf.clear(&keys).await;
     let packed = zstd::encode_all(lines(0, 500).as_bytes(), 1).unwrap();
     let cut = packed.len() / 3;
     let server = Rude::new(move |asked| honest(asked, &packed, "\"v1\"", cut));

@@ -10,6 +10,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::brokers;
+use crate::shelf::Shelf;
 use crate::world::{NODES, World, file, header, key};
 
 fn rows(group: &str, count: usize) -> String {
@@ -213,5 +214,27 @@ fn a_file_tells_how_far_it_is_when_asked_to_and_its_end_last() {
         assert!(before <= processed && processed <= total && total <= 2 * ROWS as u64, "{progress:?}");
         before = processed;
     }
+    assert_eq!(consumer.stop(), Some(0));
+}
+
+#[test]
+fn a_file_of_a_bucket_is_imported() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let shelf = runtime.block_on(Shelf::new());
+    runtime.block_on(shelf.put("in/users.csv", rows("g", 500).as_bytes()));
+    for (name, value) in shelf.env().into_iter().chain([("IMPORT_BUCKETS", shelf.bucket())]) {
+        world.set(name, value);
+    }
+    world.topic(&world.users(), 1);
+    world.send(&world.users(), &[file(&shelf.url("in/users.csv")), file(&shelf.url("in/none.csv")).key("none")]);
+    let consumer = world.consume();
+    let ends = world.ends(2);
+    let done = ends.values().find(|end| end["status"] == "COMPLETED").unwrap();
+    assert_eq!((&done["processed"], world.count(NODES)), (&json!(500), 500));
+    let dead = world.wait_for(&world.dead_letters(), 1);
+    assert_eq!((dead.len(), key(&dead[0]).as_deref()), (1, Some("none")));
+    runtime.block_on(shelf.clear(&["in/users.csv"]));
     assert_eq!(consumer.stop(), Some(0));
 }

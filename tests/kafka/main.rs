@@ -7,6 +7,9 @@
 )]
 
 mod brokers;
+#[path = "../objects/bucket.rs"]
+#[expect(dead_code, reason = "other tests look into its folder, too")]
+mod bucket;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "other tests speak TLS, too")]
 mod cluster;
@@ -23,4 +26,7 @@ mod raw;
 mod room;
 mod secure;
 mod seen;
+#[path = "../objects/shelf.rs"]
+#[expect(dead_code, reason = "other tests look what is left there")]
+mod shelf;
 mod world;

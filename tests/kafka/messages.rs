@@ -226,3 +226,94 @@ fn what_a_message_costs_does_not_grow_with_what_is_stored() {
     let much: Vec<_> = tables.iter().filter(|row| number(&row[2]) > number(&row[1]) * READ).collect();
     assert!(much.is_empty(), "written, read: {much:?} of {tables:?}");
 }
+
+/// What was said last under a key stands, also when it was said before; and however often all of it comes again.
+#[test]
+fn a_word_that_is_taken_back_is_done_again() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.catalogue(), 1);
+    let says = |title: &str| {
+        let record = json!({ "kind": "series", "source_name": "s", "external_id": "1", "payload": { "title": title } });
+        raw(&record.to_string()).key("s-1")
+    };
+    // The second and the fourth say nothing new; the third and the fifth do.
+    let titles = ["One", "One", "Two", "Two", "One", "Three", "One"];
+    world.send(&world.catalogue(), &titles.map(says));
+    let told = format!("{}-transfer-job-status-retrieval", world.catalogue());
+    let consumer = world.consume();
+    assert_eq!(world.wait_for(&told, 5).len(), 5);
+    assert_eq!(consumer.stop(), Some(0));
+    let title = "SELECT title FROM series";
+    assert_eq!(world.sql(title), [["One"]]);
+    for (batch, more) in [("500", 6), ("2", 7)] {
+        let group = format!("{}-{batch}", world.name);
+        let again = world.consume_with(&[("KAFKA_GROUP", &group), ("KAFKA_BATCH", batch)]);
+        world.send(&world.catalogue(), &[raw(&format!("end {batch}"))]);
+        assert_eq!(world.wait_for(&told, more).len(), more);
+        assert_eq!(again.stop(), Some(0));
+        assert_eq!(world.sql(title), [["One"]]);
+    }
+}
+
+/// A sender that takes nanoseconds for milliseconds.
+#[test]
+fn a_time_that_is_none_is_in_nobodys_way() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.users(), 1);
+    let at = |sent: Sent, at: i64| Sent { at: Some(at), ..sent };
+    let (nanoseconds, last) = (1_764_180_000_000_000_000, i64::MAX);
+    world.send(
+        &world.users(),
+        &[
+            at(references("g", &["a"]), nanoseconds),
+            at(raw("poison").key("p"), nanoseconds),
+            at(references("g", &["b"]).key("k"), last),
+            references("g", &["c"]),
+        ],
+    );
+    let consumer = world.consume();
+    assert_eq!(world.ends(4).len(), 4);
+    assert_eq!(world.count(NODES), 3);
+    let dead = world.wait_for(&world.dead_letters(), 1);
+    assert_eq!((key(&dead[0]).as_deref(), dead[0].timestamp().to_millis()), (Some("p"), Some(nanoseconds)));
+    assert_eq!(consumer.stop(), Some(0));
+}
+
+/// The same on the embedded store, which has one writer.
+#[test]
+fn one_machine_needs_no_server() {
+    let Some(broker) = brokers::noida() else { return };
+    let world = World::on(&broker.address, "");
+    world.topic(&world.users(), 2);
+    world.topic(&world.catalogue(), 1);
+    std::fs::write(world.path("a.csv"), "id,group\nf1,file\nf2,file\n").unwrap();
+    let record = |title: &str| {
+        let record = json!({ "kind": "series", "source_name": "s", "external_id": "1", "payload": { "title": title } });
+        raw(&record.to_string()).key("s-1")
+    };
+    let send = || {
+        let mut sent: Vec<_> =
+            (0..200).map(|at| references("g", &[&format!("n{at}")]).key(&format!("k{at}"))).collect();
+        sent.extend([crate::world::file("a.csv").key("file"), raw("poison").key("poison")]);
+        world.send(&world.users(), &sent);
+    };
+    send();
+    world.send(&world.catalogue(), &["One", "Two", "One"].map(record));
+    let consumer = world.consume();
+    let done = world.ends(202);
+    assert_eq!(done.values().filter(|end| end["status"] == "COMPLETED").count(), 201);
+    let told = format!("{}-transfer-job-status-retrieval", world.catalogue());
+    assert_eq!(world.wait_for(&told, 3).len(), 3);
+    // Once more: nobody has anything to say about it.
+    send();
+    world.send(&world.users(), &[references("end", &["n0"])]);
+    assert_eq!(world.ends(203).len(), 203);
+    assert_eq!(consumer.stop(), Some(0));
+    assert_eq!(world.wait_for(&world.dead_letters(), 1).len(), 1);
+    let file = rusqlite::Connection::open(world.path("state/catalog.db")).unwrap();
+    let nodes: u32 = file.query_row("SELECT count(*) FROM nodes", [], |row| row.get(0)).unwrap();
+    let title: String = file.query_row("SELECT title FROM series", [], |row| row.get(0)).unwrap();
+    assert_eq!((nodes, title.as_str()), (203, "One"));
+}

@@ -51,3 +51,21 @@ fn errors_of_brokers_are_survived_and_nothing_is_told_twice() {
     assert_eq!(world.ends(204).len(), 204);
     assert_eq!(consumer.stop(), Some(0));
 }
+
+#[test]
+fn what_the_broker_refuses_is_kept_and_published_when_it_can_be() {
+    let cluster = MockCluster::new(1).unwrap();
+    let Some(world) = World::new(&cluster.bootstrap_servers()) else { return };
+    cluster.create_topic(&world.users(), 1, 1).unwrap();
+    cluster.create_topic(&world.statuses(), 1, 1).unwrap();
+    world.send(&world.users(), &[references("g", &["n"])]);
+    cluster.request_errors(Key::Produce, &[Error::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+    let consumer = world.consume();
+    let resting = "SELECT count(*) FROM message_outbox WHERE refused IS NOT NULL AND published_at IS NULL \
+                   AND owned_until > now() + interval '50 minutes'";
+    world.until(resting, 1);
+    assert_eq!(world.read(&world.statuses()).len(), 0);
+    world.sql("UPDATE message_outbox SET owned_until = now() - interval '1 second'");
+    assert_eq!(world.ends(1).len(), 1);
+    assert_eq!(consumer.stop(), Some(0));
+}

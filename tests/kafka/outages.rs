@@ -108,3 +108,22 @@ fn consumers_that_come_and_go_lose_nothing_and_do_nothing_twice() {
     assert_eq!(world.count(NODES), sent);
     assert_eq!(one.stop(), Some(0));
 }
+
+#[test]
+fn a_store_that_is_away_at_the_start_is_waited_for() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(cluster) = Cluster::start() else { return };
+    let database = cluster.database();
+    let world = World::on(&broker.address, &database.url);
+    world.topic(&world.users(), 1);
+    world.send(&world.users(), &numbered(0, 3));
+    cluster.control(&["-m", "immediate", "stop"]);
+    let (consumer, impatient) = (world.consume(), world.consume());
+    consumer.says("the store is away");
+    impatient.says("the store is away");
+    // Waiting is no reason not to end.
+    assert_eq!(impatient.stop(), Some(0));
+    cluster.control(&["-m", "fast", "restart"]);
+    assert_eq!(world.ends(3).len(), 3);
+    assert_eq!(consumer.stop(), Some(0));
+}

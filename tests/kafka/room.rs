@@ -219,3 +219,39 @@ fn a_member_that_is_killed_before_its_work_stands_has_committed_nothing_of_it() 
     assert_eq!(world.ends(21).len(), 21);
     assert_eq!(next.stop(), Some(0));
 }
+
+#[test]
+fn the_job_of_a_file_that_collides_is_tried_three_times_and_only_then_given_up() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(world) = World::new(&broker.address) else { return };
+    world.topic(&world.users(), 1);
+    world.send(&world.users(), &[references("g", &["first"])]);
+    let consumer = world.consume();
+    world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", 1);
+    std::fs::write(world.path("a.csv"), "id,group\na,twice\n").unwrap();
+    // One collides twice as it begins and twice as it ends; the other thrice as it begins.
+    world.sql("CREATE SEQUENCE begins; CREATE SEQUENCE ends; CREATE SEQUENCE never");
+    world.sql(
+        "CREATE FUNCTION collides() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF NEW.group_name = 'never' AND nextval('never') <= 3 \
+         OR NEW.group_name = 'twice' AND TG_OP = 'INSERT' AND nextval('begins') <= 2 \
+         OR NEW.group_name = 'twice' AND TG_OP = 'UPDATE' AND nextval('ends') <= 2 \
+         THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; RETURN NEW; END $$",
+    );
+    world
+        .sql("CREATE TRIGGER collides BEFORE INSERT OR UPDATE ON message_job FOR EACH ROW EXECUTE FUNCTION collides()");
+    let of = |group: &str| {
+        let value = format!(r#"{{"domainId":"acme","groupId":"{group}","filePath":"a.csv","fileName":"a.csv"}}"#);
+        Sent { value, ..Sent::default() }
+    };
+    world.send(&world.users(), &[of("twice"), of("never")]);
+    let ends = world.ends(3);
+    let of_group = |group: &str| ends.values().find(|end| end["groupId"] == group).unwrap();
+    assert_eq!((&of_group("twice")["status"], &of_group("twice")["processed"]), (&"COMPLETED".into(), &1.into()));
+    assert_eq!(of_group("never")["status"], "FAILED");
+    let dead = world.wait_for(&world.dead_letters(), 1);
+    assert_eq!(dead.len(), 1);
+    assert_eq!(header(&dead[0], "__connect.errors.exception.class.name").as_deref(), Some("conflict"));
+    assert_eq!(header(&dead[0], "parser-attempts").as_deref(), Some("3"));
+    assert_eq!(consumer.stop(), Some(0));
+}

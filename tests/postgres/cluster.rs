@@ -1,5 +1,6 @@
 //! A PostgreSQL cluster for one test process and a database for each test. A shell that waits for the process to end,
-//! however it ends, stops the cluster and deletes it. `PARSER_TEST_DATABASE_URL` names an outside server instead.
+//! however it ends, stops the cluster and deletes it. `DATABASE_URL` names an outside server instead, where each test has a
+//! database of its own; tests that stop their server still have one here.
 //!
 //! Another test binary takes it in by `#[path = "../postgres/cluster.rs"] mod cluster;`.
 
@@ -29,12 +30,12 @@ pub(crate) struct Database {
 /// A database on the process' own cluster; `None` (said aloud) where there is no PostgreSQL, which CI does not accept.
 pub(crate) fn database() -> Option<Database> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-    let cluster = SHARED.get_or_init(|| match std::env::var("PARSER_TEST_DATABASE_URL") {
-        Ok(url) => {
+    let cluster = SHARED.get_or_init(|| match std::env::var("DATABASE_URL") {
+        Ok(url) if url.starts_with("postgres") => {
             let address = url[..=url.rfind('/').unwrap()].to_owned();
             Some(Cluster { address, bin: PathBuf::new(), data: PathBuf::new(), _guard: None })
         }
-        Err(_) => Cluster::start(),
+        _ => Cluster::start(),
     });
     cluster.as_ref().map(Cluster::database)
 }

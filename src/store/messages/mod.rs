@@ -4,12 +4,15 @@
 //! without the other. What is published is marked as such afterwards; whoever finds a row that is not marked and belongs
 //! to nobody any more has to look into the topic first.
 
+mod claim;
 mod jobs;
 mod outbox;
 mod settled;
 
-pub use jobs::{Claim, JobEnd, JobKind, NewJob, claim, finish, forget, group_exists};
+pub use claim::{Claim, claim};
+pub use jobs::{JobEnd, JobKind, NewJob, finish, forget, group_exists};
 pub use outbox::{
-    Header, Letter, LetterKind, Open, Owner, Published, any_open, keep, known_positions, mark, put, refuse, take_over,
+    Header, Letter, LetterKind, Open, Owner, Published, any_open, keep, keep_all, known_positions, mark, postpone, put,
+    take_over,
 };
 pub use settled::{Settled, settle, settled};

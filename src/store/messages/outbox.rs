@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::store::sql::{Columns, CopyType, Row, Session, SqlError, Value, values};
+use crate::store::sql::{Columns, CopyType, Row, Session, SqlError, Value, signed, values};
 
 /// What a letter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,7 +83,7 @@ const OUTBOX: (&str, &Columns<'static>) = (
         ("message_key", CopyType::Bytea),
         ("value", CopyType::Bytea),
         ("headers", CopyType::Text),
-        ("sent_at", CopyType::Time),
+        ("sent_at", CopyType::Int8),
         ("owner", CopyType::Text),
         ("owned_until", CopyType::Time),
         ("created_at", CopyType::Time),
@@ -93,9 +93,9 @@ const OUTBOX: (&str, &Columns<'static>) = (
 /// Marks one letter as published, or all that are given.
 /// The keys are named a second time, as a list, so that a server that believes the table to be small reads no more of it.
 const MARK: (&str, &str) = (
-    "UPDATE message_outbox SET published_at = ?3, partition = ?4, position = ?5 \
+    "UPDATE message_outbox SET published_at = ?3, partition = ?4, position = ?5, refused = NULL \
      WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
-    "UPDATE message_outbox SET published_at = given.c3, partition = given.c4, position = given.c5 FROM {given} \
+    "UPDATE message_outbox SET published_at = given.c3, partition = given.c4, position = given.c5, refused = NULL FROM {given} \
      WHERE job_id = given.c1 AND kind = given.c2 AND published_at IS NULL AND job_id = ANY (CAST(?1 AS uuid[]))",
 );
 
@@ -128,8 +128,24 @@ pub fn mark(session: &Session<'_>, published: &[Published], now: i64) -> Result<
     session.update_set(MARK, &types, &rows.collect::<Vec<_>>()).map(drop)
 }
 
-/// The broker will never take it: it counts as dealt with and says why.
-pub fn refuse(session: &Session<'_>, job: &str, kind: LetterKind, reason: &str, now: i64) -> Result<(), SqlError> {
+/// The broker does not take it: it rests, claimed, and says why. It is published when that has lapsed, if it can be then.
+pub fn postpone(
+    session: &Session<'_>,
+    job: &str,
+    kind: LetterKind,
+    owner: &Owner,
+    reason: &str,
+) -> Result<(), SqlError> {
+    session.execute(
+        "UPDATE message_outbox SET owned_until = ?4, refused = ?5 \
+         WHERE job_id = ?1 AND kind = ?2 AND owner = ?3 AND published_at IS NULL",
+        values![job, kind.as_str(), &owner.name, owner.until, reason],
+    )?;
+    Ok(())
+}
+
+/// Nobody can read it any more: it counts as dealt with and says why.
+fn refuse(session: &Session<'_>, job: &str, kind: LetterKind, reason: &str, now: i64) -> Result<(), SqlError> {
     session.execute(
         "UPDATE message_outbox SET published_at = ?3, refused = ?4 \
          WHERE job_id = ?1 AND kind = ?2 AND published_at IS NULL",
@@ -148,14 +164,42 @@ pub fn keep(session: &Session<'_>, job: &str, kind: LetterKind, owner: &Owner) -
     Ok(changed > 0)
 }
 
+/// Keeps all of an owner's letters for longer.
+pub fn keep_all(session: &Session<'_>, owner: &Owner) -> Result<(), SqlError> {
+    session.execute(
+        "UPDATE message_outbox SET owned_until = ?2 WHERE owner = ?1 AND published_at IS NULL",
+        values![&owner.name, owner.until],
+    )?;
+    Ok(())
+}
+
 /// Is there a letter that nobody looks after?
 pub fn any_open(session: &Session<'_>, now: i64) -> Result<bool, SqlError> {
     session.exists("SELECT 1 FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 LIMIT 1", values![now])
 }
 
-/// Takes letters that nobody looks after, the oldest first. They may be in their topics already. One that cannot be read
+/// Takes letters that nobody looks after, the oldest first: at most so many, and not many more bytes than given. They may
+/// be in their topics already. One that cannot be read
 /// counts as dealt with and says so, or it would be in the way of all others for ever; how many those are.
-pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> Result<(Vec<Open>, u64), SqlError> {
+pub fn take_over(
+    session: &Session<'_>,
+    owner: &Owner,
+    (most, bytes): (u32, u64),
+    now: i64,
+) -> Result<(Vec<Open>, u64), SqlError> {
+    let sizes = session.query(
+        "SELECT coalesce(length(value), 0) FROM message_outbox WHERE published_at IS NULL AND owned_until < ?1 \
+         ORDER BY job_id, kind LIMIT ?2",
+        values![now, most],
+        |row| row.get::<u64>(0),
+    )?;
+    let mut sum = 0_u64;
+    let fit = sizes.iter().take_while(|size| {
+        let fits = sum == 0 || sum.saturating_add(**size) <= bytes;
+        sum = sum.saturating_add(**size);
+        fits
+    });
+    let most = fit.count().max(1) as u64;
     let row_id = session.engine().row_id();
     let select = format!(
         "SELECT {row_id} FROM message_outbox WHERE published_at IS NULL AND owned_until < ?3 \
@@ -167,7 +211,7 @@ pub fn take_over(session: &Session<'_>, owner: &Owner, most: u32, now: i64) -> R
              RETURNING CAST(job_id AS TEXT), kind, topic, message_key, value, headers, sent_at, created_at",
             session.engine().claimable(row_id, &select)
         ),
-        values![&owner.name, owner.until, now, most],
+        values![&owner.name, owner.until, now, signed(most)?],
         read,
     )?;
     let (mut open, mut unreadable) = (Vec::with_capacity(taken.len()), 0);
