@@ -117,7 +117,10 @@ mod running {
                 return Exit::Usage;
             }
         };
-        runtime.block_on(run(&backend))
+        let exit = runtime.block_on(run(&backend));
+        // Somebody may still be reading a topic; nobody waits for what is found there.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        exit
     }
 
     /// Joins the group, or says why not.

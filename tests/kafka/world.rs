@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -26,7 +26,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) url: String,
-    _database: Option<Database>,
+    database: Option<Database>,
+    /// Ends were looked at.
+    ended: AtomicBool,
     pub(crate) brokers: String,
     /// Of all of its topics and its group.
     pub(crate) name: String,
@@ -41,7 +43,9 @@ impl World {
     pub(crate) fn new(brokers: &str) -> Option<Self> {
         let database = database()?;
         let url = database.url.clone();
-        Some(Self { _database: Some(database), ..Self::on(brokers, &url) })
+        let mut world = Self::on(brokers, &url);
+        world.database = Some(database);
+        Some(world)
     }
 
     /// On a given database.
@@ -51,7 +55,8 @@ impl World {
         Self {
             folder: tempfile::tempdir().unwrap(),
             url: url.to_owned(),
-            _database: None,
+            database: None,
+            ended: AtomicBool::new(false),
             brokers: brokers.to_owned(),
             name: format!("t{now}x{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)),
             env: Vec::new(),
@@ -221,20 +226,27 @@ impl World {
         }
     }
 
-    /// Final statuses by job id, once there are so many; each job has one, or this fails.
-    pub(crate) fn ends(&self, count: usize) -> BTreeMap<String, Value> {
-        let started = Instant::now();
-        loop {
-            let mut ends: BTreeMap<String, Value> = BTreeMap::new();
-            for message in self.read(&self.statuses()) {
-                let status = value(&message);
-                if status["status"] != "PROCESSING" {
-                    let id = status["jobId"].as_str().unwrap().to_owned();
-                    if let Some(before) = ends.insert(id, status.clone()) {
-                        panic!("told twice: {before} {status}: {}", self.logs());
-                    }
+    /// Final statuses in a topic by job id; each job has one, or this fails.
+    fn finals(&self, topic: &str) -> BTreeMap<String, Value> {
+        let mut ends: BTreeMap<String, Value> = BTreeMap::new();
+        for message in self.read(topic) {
+            let status = value(&message);
+            if status["status"] != "PROCESSING" {
+                let id = status["jobId"].as_str().unwrap().to_owned();
+                if let Some(before) = ends.insert(id, status.clone()) {
+                    panic!("told twice: {before} {status}: {}", self.logs());
                 }
             }
+        }
+        ends
+    }
+
+    /// The same of requests for nodes, once there are so many.
+    pub(crate) fn ends(&self, count: usize) -> BTreeMap<String, Value> {
+        self.ended.store(true, Ordering::Relaxed);
+        let started = Instant::now();
+        loop {
+            let ends = self.finals(&self.statuses());
             if ends.len() >= count {
                 return ends;
             }
@@ -275,6 +287,16 @@ impl World {
         }
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+/// A second final status may come late: at the end of each test that looked at any, all are looked at once more.
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.ended.load(Ordering::Relaxed) && !std::thread::panicking() {
+            self.finals(&self.statuses());
+            self.finals(&format!("{}-transfer-job-status-retrieval", self.catalogue()));
+        }
     }
 }
 
