@@ -68,14 +68,13 @@ fn ask(
     resting: &[Partition],
     shared: &Arc<Mutex<Shared>>,
 ) -> Result<(), BrokerError> {
-    let asker = match asker {
-        Some(asker) => asker,
-        None => {
-            let connection = config::without(connection, config::PRODUCERS_ONLY);
-            let mut config = config::base(&connection, &[("allow.auto.create.topics", "false")]);
-            config.set("group.id", "parser-reader").set("enable.auto.commit", "false");
-            asker.insert(config.create_with_context(Telling)?)
-        }
+    let asker = if let Some(asker) = asker {
+        asker
+    } else {
+        let connection = config::without(connection, config::PRODUCERS_ONLY);
+        let mut config = config::base(&connection, &[("allow.auto.create.topics", "false")]);
+        config.set("group.id", "parser-reader").set("enable.auto.commit", "false");
+        asker.insert(config.create_with_context(Telling)?)
     };
     // It has no messages, but what it says of itself would pile up.
     while asker.poll(Duration::ZERO).is_some() {}

@@ -341,7 +341,7 @@ mod working {
     fn to_json(letter: &DeadLetter) -> Value {
         let headers = letter.message.headers.iter().map(|(name, value)| {
             let (text, base64) = told(value.as_deref());
-            Value::from_iter([Value::from(name.as_str()), text].into_iter().chain(base64))
+            [Value::from(name.as_str()), text].into_iter().chain(base64).collect()
         });
         let mut shown = json!({
             "id": letter.id,
@@ -352,7 +352,7 @@ mod working {
             "at": letter.at().and_then(|at| jiff::Timestamp::from_millisecond(at).ok()).map(|at| at.to_string()),
             "reason": letter.reason(),
             "replays": letter.replays(),
-            "headers": headers.collect::<Vec<_>>(),
+            "headers": headers.collect::<Vec<Value>>(),
         });
         for (name, bytes) in [("key", &letter.message.key), ("value", &letter.message.value)] {
             let (text, base64) = told(bytes.as_deref());

@@ -24,6 +24,8 @@ fn lag_goes_with_its_partition_and_grows_while_that_is_paused() {
     );
     world.topic(&world.users(), 2);
     for partition in 0..2 {
+        // Something is committed of each.
+        world.send(&world.users(), &[references("g", &["before"]).to(partition)]);
         world.send(&world.users(), &[file(&format!("http://{address}/{partition}.csv")).to(partition)]);
         world.send(&world.users(), &behind(50, partition));
     }

@@ -181,13 +181,19 @@ fn a_consumer_tells_every_metric_that_is_asked_of_it() {
         assert!(told.lines().any(is), "{name}: {told}");
     }
     // Records of the catalogue are no nodes, and their jobs no imports of nodes; nor is what cannot be read.
-    assert_eq!(value("parser_kafka_nodes_total"), 503.0);
-    assert_eq!(value("node_import_processed_total"), 503.0);
-    assert_eq!(value("node_import_jobs_completed_total"), 3.0);
-    assert_eq!(value("node_import_jobs_failed_total"), 1.0);
-    assert_eq!(value("node_import_total_duration_seconds_count"), 4.0);
-    assert_eq!(value("parser_kafka_retries_total"), value("parser_kafka_retries_total").max(1.0));
-    assert_eq!(value("kafka_dlq_messages_total"), 2.0);
+    for line in [
+        "parser_kafka_nodes_total 503",
+        "node_import_processed_total 503",
+        "node_import_jobs_completed_total 3",
+        "node_import_jobs_failed_total 1",
+        "node_import_total_duration_seconds_count 4",
+        "kafka_dlq_messages_total 2",
+        // What takes an hour is told from what takes a minute.
+        "parser_kafka_job_duration_seconds_bucket{kind=\"file\",le=\"1800\"} 2",
+    ] {
+        assert!(told.lines().any(|known| known == line), "{line}: {told}");
+    }
+    assert!(value("parser_kafka_retries_total") >= 1.0);
     assert!(value("parser_kafka_file_rows_per_second") > 0.0);
     for histogram in
         ["parser_nodes_copy_duration_seconds", "parser_nodes_merge_duration_seconds", "kafka_processing_time_seconds"]
@@ -195,8 +201,6 @@ fn a_consumer_tells_every_metric_that_is_asked_of_it() {
         assert!(value(&format!("{histogram}_count")) >= 1.0);
     }
     assert!(value("node_import_batch_processed_total") >= 1.0);
-    // What takes an hour is told from what takes a minute.
-    assert_eq!(value("parser_kafka_job_duration_seconds_bucket{kind=\"file\",le=\"3600\"}"), 2.0);
     assert!(told.contains("# HELP parser_kafka_job_duration_seconds From a message's being sent"));
 }
 

@@ -106,7 +106,7 @@ fn every_metric_that_is_asked_for_exists() {
     ] {
         let asked = metric_names(&file(path));
         // A text may speak of a histogram as a whole.
-        let whole = |name: &str| path.ends_with(".md") && exported.contains(&format!("{name}_bucket"));
+        let whole = |name: &str| path == "deploy/README.md" && exported.contains(&format!("{name}_bucket"));
         let missing: Vec<_> = asked.iter().filter(|name| !exported.contains(*name) && !whole(name)).collect();
         assert!(missing.is_empty(), "{path}: {missing:?}");
     }
