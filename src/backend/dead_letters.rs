@@ -122,6 +122,29 @@ pub struct Selection {
     pub all: bool,
 }
 
+/// A time, a date or a span before now (`90m`, `24h`, `7d`), in milliseconds since 1970; or what is wrong with it.
+pub fn moment(text: &str) -> Result<i64, String> {
+    let wrong = || format!("`{text}` is neither a time, nor a date, nor a span like `90m`");
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at.as_millisecond());
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>() {
+        let at = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+        return Ok(at.timestamp().as_millisecond());
+    }
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: i64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
+    let span = count.checked_mul(seconds * 1000).filter(|span| *span >= 0).ok_or_else(wrong)?;
+    Ok(jiff::Timestamp::now().as_millisecond().saturating_sub(span))
+}
+
 /// In which order, and so which of too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
@@ -280,7 +303,12 @@ impl DeadLetters {
                     Err(error) => outcome.failed.push((id.clone(), error.to_string())),
                 }
             }
-            self.settle(&done, Settled::Replayed).await?;
+            if let Err(error) = self.settle(&done, Settled::Replayed).await {
+                // Whoever did the rest would know no better what of it is done. Sent once more, they are the same.
+                let why = format!("sent again, but that cannot be remembered: {error}");
+                outcome.failed.extend(done.into_iter().map(|id| (id, why.clone())));
+                break;
+            }
             outcome.done.append(&mut done);
         }
         Ok(outcome)
@@ -297,5 +325,22 @@ impl DeadLetters {
         let ids = ids.to_vec();
         let now = jiff::Timestamp::now().as_millisecond();
         self.store.write(SETTLE, move |session| messages::settle(session, &ids, action, now)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::moment;
+
+    #[test]
+    fn times_dates_and_spans_are_understood() {
+        assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(1000));
+        assert_eq!(moment("1970-01-02"), Ok(86_400_000));
+        let now = jiff::Timestamp::now().as_millisecond();
+        let span = moment("2h").unwrap();
+        assert!((now - 7_200_000 - span).abs() < 60_000);
+        for wrong in ["", "h", "-1h", "yesterday", "9999999999999999999d"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
     }
 }

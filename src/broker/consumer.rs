@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 
 use super::lists::{list_of, list_of_partitions};
 use super::member::{Member, Shared, lock};
-use super::message::{Message, Partition};
-use super::{BrokerError, config};
+use super::message::{Message, Partition, Position};
+use super::reach::Reach;
+use super::{BrokerError, config, lag};
 use crate::config::KafkaConnection;
 use crate::observe::kafka as events;
 
@@ -39,6 +40,9 @@ const SEEK: Duration = Duration::from_secs(2);
 /// Groups of messages that nobody has taken yet.
 const QUEUE: usize = 2;
 
+/// How often the client tells its statistics, unless the settings say otherwise.
+const STATISTICS: &str = "5000";
+
 /// What a member wants.
 #[derive(Debug, Clone)]
 pub struct Subscription {
@@ -46,6 +50,8 @@ pub struct Subscription {
     pub group: String,
     /// Regular expressions, each for a topic's whole name.
     pub topics: Vec<String>,
+    /// The same, for topics that are never read, whatever those match.
+    pub never: Vec<String>,
     /// A lasting name in the group.
     pub instance: Option<String>,
     /// Messages that are handed over together at most.
@@ -115,6 +121,9 @@ struct Rewind {
 pub struct Consumer {
     orders: Option<std::sync::mpsc::Sender<Order>>,
     thread: Option<JoinHandle<()>>,
+    reach: Reach,
+    /// Dropped, it ends the thread that asks where paused partitions end.
+    asking: Option<std::sync::mpsc::Sender<()>>,
 }
 
 impl Consumer {
@@ -130,7 +139,7 @@ impl Consumer {
                 ("allow.auto.create.topics", "false"),
                 // Topics that appear later are found by this.
                 ("topic.metadata.refresh.interval.ms", "10000"),
-                ("statistics.interval.ms", "5000"),
+                ("statistics.interval.ms", STATISTICS),
                 ("queued.max.messages.kbytes", "16384"),
                 ("queued.min.messages", "10000"),
                 ("session.timeout.ms", "45000"),
@@ -141,16 +150,24 @@ impl Consumer {
         if let Some(instance) = &subscription.instance {
             config.set("group.instance.id", instance);
         }
+        let mut never: Vec<String> = subscription.never.iter().map(|topic| format!("^({topic})$")).collect();
+        never.extend(config.get("topic.blacklist").map(str::to_owned));
+        config.set("topic.blacklist", never.join(","));
+        let often = config.get("statistics.interval.ms").and_then(|often| often.parse().ok());
+        let often = often.filter(|often| *often > 0).map(Duration::from_millis);
+        let reach = Reach::new(often);
         let (control, controls) = mpsc::unbounded_channel();
         let member = Member {
             control: control.clone(),
             letting_go: subscription.letting_go,
             shared: Arc::new(Mutex::new(Shared::default())),
+            reach: reach.clone(),
         };
         let shared = Arc::clone(&member.shared);
         let consumer: BaseConsumer<Member> = config.create_with_context(member)?;
         let patterns: Vec<String> = subscription.topics.iter().map(|topic| format!("^({topic})$")).collect();
         consumer.subscribe(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let asking = often.map(|often| ask(connection, often, &shared)).transpose()?;
         let (send, messages) = mpsc::channel(QUEUE);
         let (orders, taken) = channel();
         let batch = subscription.batch;
@@ -158,11 +175,16 @@ impl Consumer {
         let thread = thread
             .spawn(move || {
                 let (rewinds, late) = (Vec::new(), VecDeque::new());
-                let thread = Thread { consumer, shared, control, send, batch, stuck: false, rewinds, late };
+                let thread = Thread { consumer, shared, control, send, batch, rewinds, late };
                 thread.run(&taken);
             })
-            .map_err(|error| BrokerError::new(format!("cannot start a thread: {error}")))?;
-        Ok((Self { orders: Some(orders), thread: Some(thread) }, controls, messages))
+            .map_err(|error| no_thread(&error))?;
+        Ok((Self { orders: Some(orders), thread: Some(thread), reach, asking }, controls, messages))
+    }
+
+    /// Tells whether its brokers answer.
+    pub fn reach(&self) -> Reach {
+        self.reach.clone()
     }
 
     /// Everything before this offset is done.
@@ -196,6 +218,7 @@ impl Consumer {
     }
 
     fn end(&mut self) {
+        drop(self.asking.take());
         self.orders = None;
         if let Some(thread) = self.thread.take() {
             // It does not panic; if it did, the group notices by itself.
@@ -210,14 +233,30 @@ impl Drop for Consumer {
     }
 }
 
+fn no_thread(error: &std::io::Error) -> BrokerError {
+    BrokerError::new(format!("cannot start a thread: {error}"))
+}
+
+/// Starts to ask where paused partitions end, until what it returns is dropped. Nobody waits for that thread: it
+/// changes nothing.
+fn ask(
+    connection: &KafkaConnection,
+    often: Duration,
+    shared: &Arc<Mutex<Shared>>,
+) -> Result<std::sync::mpsc::Sender<()>, BrokerError> {
+    let (end, go_on) = channel();
+    let (connection, shared) = (connection.clone(), Arc::clone(shared));
+    let thread = std::thread::Builder::new().name("kafka-ends".to_owned());
+    thread.spawn(move || lag::watch(&connection, often, &shared, &go_on)).map_err(|error| no_thread(&error))?;
+    Ok(end)
+}
+
 struct Thread {
     consumer: BaseConsumer<Member>,
     shared: Arc<Mutex<Shared>>,
     control: mpsc::UnboundedSender<Control>,
     send: mpsc::Sender<Polled>,
     batch: usize,
-    /// All partitions are paused, because nobody takes what was read.
-    stuck: bool,
     /// Not carried out yet.
     rewinds: Vec<Rewind>,
     /// Read while stuck.
@@ -243,7 +282,7 @@ impl Thread {
                     Ok(()) => self.unstick(),
                     Err(mpsc::error::TrySendError::Closed(_)) => break,
                     Err(mpsc::error::TrySendError::Full(polled)) => {
-                        if self.stuck || since.elapsed() >= STUCK {
+                        if lock(&self.shared).stuck || since.elapsed() >= STUCK {
                             self.stick();
                             // Paused, it gives no messages, but the group sees that we are alive. What comes all the
                             // same (the client could not pause) is past for it: thrown away, it would be lost.
@@ -289,7 +328,7 @@ impl Thread {
                 (partition, outcome)
             }
             Order::Resume(partition) => {
-                if !shared.paused.remove(&partition) || self.stuck {
+                if !shared.paused.remove(&partition) || shared.stuck {
                     return;
                 }
                 let outcome = self.consumer.resume(&list_of_partitions([&partition]));
@@ -357,8 +396,13 @@ impl Thread {
             }
         }
         // Assignments change only inside of a poll. Those of partitions that were taken away meanwhile are stale.
-        let shared = lock(&self.shared);
+        let mut shared = lock(&self.shared);
         messages.retain(|message| shared.assigned.contains_key(&message.position.partition));
+        for Position { partition, offset } in messages.iter().map(|message| &message.position) {
+            if !shared.first.contains_key(partition) {
+                shared.first.insert(partition.clone(), *offset);
+            }
+        }
         (!messages.is_empty()).then_some(Polled { epoch: shared.epoch, messages })
     }
 
@@ -377,20 +421,19 @@ impl Thread {
         }
     }
 
-    fn stick(&mut self) {
-        let shared = lock(&self.shared);
+    fn stick(&self) {
+        let mut shared = lock(&self.shared);
         // Also those that came meanwhile.
         let others = shared.others();
         if let Err(error) = self.consumer.pause(&list_of_partitions(others)) {
             events::broker_failed(&error.to_string(), "pausing");
         }
-        drop(shared);
-        self.stuck = true;
+        shared.stuck = true;
     }
 
-    fn unstick(&mut self) {
-        if std::mem::take(&mut self.stuck) {
-            let shared = lock(&self.shared);
+    fn unstick(&self) {
+        let mut shared = lock(&self.shared);
+        if std::mem::take(&mut shared.stuck) {
             let others = shared.others();
             if let Err(error) = self.consumer.resume(&list_of_partitions(others)) {
                 events::broker_failed(&error.to_string(), "resuming");

@@ -33,18 +33,6 @@ pub(super) fn error(error: &KafkaError, reason: &str) {
     events::broker_failed(&super::BrokerError::from(error.clone()).to_string(), reason);
 }
 
-/// How far behind its partitions a member is. Taken from what the fetches say, which is right on every broker.
-pub(super) fn lags(statistics: &Statistics) {
-    for (topic, known) in &statistics.topics {
-        for (number, partition) in &known.partitions {
-            // -1 is what belongs to no partition, and what is not known yet.
-            if *number >= 0 && partition.fetch_state != "none" && partition.consumer_lag >= 0 {
-                events::lag(topic, *number, partition.consumer_lag);
-            }
-        }
-    }
-}
-
 impl ClientContext for Telling {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         log(level, facility, text);

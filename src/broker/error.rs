@@ -21,9 +21,14 @@ impl BrokerError {
         Self { text: text.into(), code: None, setting: false }
     }
 
-    /// Something that no broker is to blame for.
+    /// Something that neither a broker nor a setting is to blame for.
     pub fn own(text: impl Into<String>) -> Self {
         Self::new(text)
+    }
+
+    /// A setting that cannot be used.
+    pub fn of_setting(text: impl Into<String>) -> Self {
+        Self { setting: true, ..Self::new(text) }
     }
 
     /// Waiting does not help: a person has to change something.
@@ -64,7 +69,8 @@ impl BrokerError {
         )
     }
 
-    /// The broker will never take this message.
+    /// The broker will never take this message. (What it takes once somebody has changed a permission or a policy is
+    /// tried again.)
     pub fn refuses_message(&self) -> bool {
         use RDKafkaErrorCode as Code;
         matches!(
@@ -76,8 +82,6 @@ impl BrokerError {
                     | Code::InvalidTimestamp
                     | Code::InvalidRecord
                     | Code::InvalidTopic
-                    | Code::PolicyViolation
-                    | Code::TopicAuthorizationFailed
             )
         )
     }
@@ -86,6 +90,7 @@ impl BrokerError {
 impl From<KafkaError> for BrokerError {
     fn from(error: KafkaError) -> Self {
         let text = match &error {
+            KafkaError::Subscription(reason) => format!("the topics cannot be subscribed to: {reason}"),
             // The value may be a secret.
             KafkaError::ClientConfig(_, reason, name, _) => format!("the property `{name}` cannot be used: {reason}"),
             KafkaError::ClientCreation(reason) => reason.clone(),
@@ -94,7 +99,8 @@ impl From<KafkaError> for BrokerError {
                 None => error.to_string(),
             },
         };
-        let setting = matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_));
+        let setting =
+            matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Subscription(_));
         let code = error.rdkafka_error_code().filter(|_| !setting);
         Self { text, code, setting }
     }
@@ -106,14 +112,15 @@ impl Fault for BrokerError {
     }
 
     fn party(&self) -> Party {
-        if self.code.is_none() { Party::Usage } else { Party::Backend }
+        if self.setting { Party::Usage } else { Party::Backend }
     }
 
     fn hint(&self) -> Option<Cow<'static, str>> {
         use RDKafkaErrorCode as Code;
         if self.setting {
             return Some(Cow::Borrowed(
-                "see KAFKA_SECURITY_PROTOCOL, the settings that begin with KAFKA_SSL and KAFKA_SASL, and KAFKA_PROPERTIES",
+                "see KAFKA_TOPICS, KAFKA_SECURITY_PROTOCOL, the settings that begin with KAFKA_SSL and KAFKA_SASL, and \
+                 KAFKA_PROPERTIES",
             ));
         }
         Some(Cow::Borrowed(match self.code? {
@@ -127,8 +134,33 @@ impl Fault for BrokerError {
             Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed => {
                 "the user needs to read the topics, to join the group, and to write to status and dead-letter topics"
             }
-            Code::MessageSizeTooLarge => "raise `message.max.bytes` of the topic and in KAFKA_PROPERTIES",
+            Code::MessageSizeTooLarge => "raise `max.message.bytes` of the topic or `message.max.bytes` of the broker",
             _ => return None,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+    use super::BrokerError;
+    use crate::error::{Fault as _, Party};
+
+    #[test]
+    fn only_a_setting_is_the_fault_of_whoever_sets_it() {
+        assert_eq!(BrokerError::own("work broke down").party(), Party::Backend);
+        assert_eq!(BrokerError::of_setting("no regular expression").party(), Party::Usage);
+        assert_eq!(BrokerError::from(KafkaError::Subscription("^(".to_owned())).party(), Party::Usage);
+        let away = KafkaError::Global(RDKafkaErrorCode::AllBrokersDown);
+        assert_eq!(BrokerError::from(away).party(), Party::Backend);
+    }
+
+    #[test]
+    fn what_a_person_can_mend_is_no_refusal() {
+        let refuses = |code| BrokerError::from(KafkaError::MessageProduction(code)).refuses_message();
+        assert!(refuses(RDKafkaErrorCode::MessageSizeTooLarge));
+        assert!(!refuses(RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert!(!refuses(RDKafkaErrorCode::PolicyViolation));
     }
 }

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use super::consumer::Control;
 use super::lists::{list_of, partitions};
 use super::message::Partition;
-use super::{BrokerError, context};
+use super::reach::Reach;
+use super::{BrokerError, context, lag};
 use crate::observe::kafka as events;
 
 /// What the thread and the library's calls into it share.
@@ -27,14 +28,25 @@ pub(super) struct Shared {
     pub(super) assigned: HashMap<Partition, u64>,
     /// Paused by order.
     pub(super) paused: HashSet<Partition>,
+    /// All are paused, because nobody takes what was read.
+    pub(super) stuck: bool,
     /// To be committed, or committed again.
     pub(super) waiting: HashMap<Partition, i64>,
+    /// The first offset that was read of each.
+    pub(super) first: HashMap<Partition, i64>,
+    /// Where paused ones end, as far as somebody has asked.
+    pub(super) ends: HashMap<Partition, i64>,
 }
 
 impl Shared {
     /// Ours, and not paused by order.
     pub(super) fn others(&self) -> Vec<&Partition> {
         self.assigned.keys().filter(|partition| !self.paused.contains(*partition)).collect()
+    }
+
+    /// Nothing of it is fetched at the moment.
+    pub(super) fn rests(&self, partition: &Partition) -> bool {
+        self.stuck || self.paused.contains(partition)
     }
 }
 
@@ -47,6 +59,7 @@ pub(super) struct Member {
     pub(super) control: mpsc::UnboundedSender<Control>,
     pub(super) letting_go: Duration,
     pub(super) shared: Arc<Mutex<Shared>>,
+    pub(super) reach: Reach,
 }
 
 impl ClientContext for Member {
@@ -55,7 +68,8 @@ impl ClientContext for Member {
     }
 
     fn stats(&self, statistics: Statistics) {
-        context::lags(&statistics);
+        self.reach.look(&statistics);
+        lag::tell(&statistics, &lock(&self.shared));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -78,9 +92,11 @@ impl ConsumerContext for Member {
         for partition in &partitions {
             shared.assigned.remove(partition);
             shared.paused.remove(partition);
+            shared.first.remove(partition);
             if let Some(next) = shared.waiting.remove(partition) {
                 positions.insert(partition.clone(), next);
             }
+            // From now on another member tells it.
             events::lag(&partition.topic, partition.number, 0);
         }
         drop(shared);
@@ -101,6 +117,7 @@ impl ConsumerContext for Member {
             Rebalance::Assign(list) => {
                 let partitions = partitions(list);
                 events::partitions_assigned(partitions.len());
+                self.reach.answered();
                 // What was paused under an earlier assignment would stay so.
                 if let Err(error) = consumer.resume(list) {
                     events::broker_failed(&error.to_string(), "resuming");

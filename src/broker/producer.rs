@@ -25,6 +25,8 @@ const MAKING: Duration = Duration::from_secs(10);
 pub struct Producer {
     inner: FutureProducer<Telling>,
     connection: KafkaConnection,
+    /// Bytes of its queue.
+    queue: usize,
 }
 
 impl std::fmt::Debug for Producer {
@@ -53,13 +55,18 @@ impl Producer {
                 // The partition of a key is the one that Java's producers choose.
                 ("partitioner", "murmur2_random"),
                 ("queue.buffering.max.messages", "20000"),
-                ("queue.buffering.max.kbytes", "65536"),
+                // More than a consumer takes, so that all that came in can go to the dead letters: what is too large is the
+                // broker's to say.
+                ("queue.buffering.max.kbytes", "102400"),
+                ("message.max.bytes", "1000000000"),
                 ("topic.metadata.refresh.interval.ms", "60000"),
             ],
         );
-        config.set("enable.idempotence", "true").set("acks", "all").set("message.timeout.ms", patience);
+        config.set("enable.idempotence", "true").set(config::real("acks"), "all").set("message.timeout.ms", patience);
+        let queue = config.get("queue.buffering.max.kbytes").and_then(|size| size.parse::<usize>().ok());
         let inner: FutureProducer<Telling> = config.create_with_context(Telling)?;
-        Ok(Self { inner, connection: connection.clone() })
+        let queue = queue.map_or(usize::MAX, |size| size.saturating_mul(1024));
+        Ok(Self { inner, connection: connection.clone(), queue })
     }
 
     /// Gives a message to the client, waiting while its queue is full; what it returns is ready when all replicas
@@ -68,6 +75,10 @@ impl Producer {
         &self,
         message: &Outgoing,
     ) -> Result<impl Future<Output = Result<Position, BrokerError>> + Send + use<>, BrokerError> {
+        if message.value.as_ref().is_some_and(|value| value.len() > self.queue) {
+            // Its queue would be "full" for ever.
+            return Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge).into());
+        }
         let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
         for (name, value) in &message.headers {
             headers = headers.insert(Sent { key: name, value: value.as_deref() });

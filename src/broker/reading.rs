@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -12,9 +12,13 @@ use super::context::Telling;
 use super::message::Message;
 use super::{BrokerError, config};
 use crate::config::KafkaConnection;
+use crate::observe::kafka as events;
 
 /// Longest wait for the next message, and for an answer about the topic.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A broker that has just started may not know its topics yet: how long is waited before it is asked again.
+const AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
 
 /// Go on?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +33,24 @@ pub enum Next {
 #[derive(Debug, Clone)]
 pub struct Reader {
     connection: KafkaConnection,
+    /// A topic that does not exist is an error.
+    strict: bool,
 }
 
 impl Reader {
     /// A reader.
     pub fn new(connection: &KafkaConnection) -> Self {
-        Self { connection: config::without(connection, config::PRODUCERS_ONLY) }
+        Self { connection: config::without(connection, config::PRODUCERS_ONLY), strict: false }
+    }
+
+    /// A reader of topics that exist: one that the broker does not know is an error, and not an empty topic.
+    #[must_use]
+    pub fn strict(&self) -> Self {
+        Self { strict: true, ..self.clone() }
     }
 
     /// Gives every message of a topic that is there now, from these offsets on (others: from their beginning); of each
-    /// partition in order. A topic that does not exist is empty. Blocks.
+    /// partition in order. A topic that the broker does not know, however often it is asked, is empty. Blocks.
     pub fn read(
         &self,
         topic: &str,
@@ -52,16 +64,14 @@ impl Reader {
         config.set("group.id", "parser-reader").set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false").set("enable.partition.eof", "true");
         let consumer: BaseConsumer<Telling> = config.create_with_context(Telling)?;
-        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
-        let known = metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none());
-        let numbers: Vec<i32> = known.iter().flat_map(|topic| topic.partitions()).map(MetadataPartition::id).collect();
+        let numbers = match partitions(&consumer, topic) {
+            Err(error) if error.is_unknown_topic() && !self.strict => return Ok(()),
+            found => found?,
+        };
         let mut list = TopicPartitionList::with_capacity(numbers.len());
         for number in &numbers {
             let start = from.get(number).map_or(Offset::Beginning, |offset| Offset::Offset(*offset));
             list.add_partition_offset(topic, *number, start)?;
-        }
-        if numbers.is_empty() {
-            return Ok(());
         }
         consumer.assign(&list)?;
         let mut open: HashSet<i32> = numbers.into_iter().collect();
@@ -80,19 +90,35 @@ impl Reader {
                     last = Instant::now();
                     open.remove(&number);
                 }
-                Some(Err(error)) => {
-                    let error = BrokerError::from(error);
-                    if error.is_unknown_topic() {
-                        return Ok(());
-                    }
-                    return Err(error);
-                }
+                // It was there a moment ago: what is left of it is not known to be nothing.
+                Some(Err(error)) => return Err(error.into()),
                 None if last.elapsed() > PATIENCE => {
-                    return Err(KafkaError::Global(rdkafka::error::RDKafkaErrorCode::OperationTimedOut).into());
+                    return Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut).into());
                 }
                 None => {}
             }
         }
         Ok(())
+    }
+}
+
+/// The numbers of a topic's partitions.
+fn partitions(consumer: &BaseConsumer<Telling>, topic: &str) -> Result<Vec<i32>, BrokerError> {
+    let mut waits = AGAIN.iter();
+    loop {
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+        let code = match metadata.topics().iter().find(|known| known.name() == topic) {
+            Some(known) => match known.error() {
+                None => return Ok(known.partitions().iter().map(MetadataPartition::id).collect()),
+                Some(code) => RDKafkaErrorCode::from(code),
+            },
+            None => RDKafkaErrorCode::UnknownTopicOrPartition,
+        };
+        let error = BrokerError::from(KafkaError::MetadataFetch(code));
+        // That no leader has been found yet passes, too.
+        let passes = error.is_unknown_topic() || code == RDKafkaErrorCode::LeaderNotAvailable;
+        let Some(wait) = waits.next().filter(|_| passes) else { return Err(error) };
+        events::topic_asked_again(topic, &error.to_string());
+        std::thread::sleep(*wait);
     }
 }

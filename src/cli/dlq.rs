@@ -15,17 +15,9 @@ pub enum DlqCommand {
     Discard(ManyArgs),
 }
 
-/// Which dead letters.
+/// Where they are, and how they are printed.
 #[derive(Debug, Clone, Args)]
-pub struct SelectArgs {
-    /// Only those whose reason (`code: message`) matches
-    #[arg(long, value_name = "REGEX")]
-    pub reason: Option<String>,
-
-    /// Only those given up since then: a time (`2026-03-01T12:00:00Z`), a date, or a span (`90m`, `24h`, `7d`)
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-
+pub struct PlaceArgs {
     /// Brokers, `host:port,…` (`KAFKA_BROKERS`)
     #[arg(long, value_name = "LIST")]
     pub brokers: Option<String>,
@@ -39,12 +31,28 @@ pub struct SelectArgs {
     pub json: bool,
 }
 
+/// Which dead letters.
+#[derive(Debug, Clone, Args)]
+pub struct SelectArgs {
+    /// Only those whose reason (`code: message`) matches
+    #[arg(long, value_name = "REGEX")]
+    pub reason: Option<String>,
+
+    /// Only those given up since then: a time (`2026-03-01T12:00:00Z`), a date, or a span (`90m`, `24h`, `7d`)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+}
+
 /// `parser dlq list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Which.
     #[command(flatten)]
     pub select: SelectArgs,
+
+    /// Where.
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Also those that somebody has dealt with
     #[arg(long)]
@@ -63,7 +71,7 @@ pub struct ShowArgs {
 
     /// Where.
     #[command(flatten)]
-    pub select: SelectArgs,
+    pub place: PlaceArgs,
 }
 
 /// `parser dlq replay` and `discard`.
@@ -75,6 +83,10 @@ pub struct ManyArgs {
     /// Which.
     #[command(flatten)]
     pub select: SelectArgs,
+
+    /// Where.
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Only say which ones it would be
     #[arg(long)]
@@ -94,32 +106,34 @@ mod working {
     use std::fmt::Write as _;
     use std::path::Path;
 
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
     use serde_json::{Value, json};
 
     use super::{DlqCommand, ListArgs, ManyArgs, SelectArgs, ShowArgs};
-    use crate::backend::dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Order, Outcome, Selection};
+    use crate::backend::dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Order, Outcome, Selection, moment};
     use crate::cli::backend::{Backend, block_on};
     use crate::cli::exit::Exit;
     use crate::cli::{complain, harmless, messages, print_bytes, table};
     use crate::config::Layers;
     use crate::store::messages::Settled;
 
-    /// Letters that are dealt with together.
-    const SOME: usize = 1000;
+    /// Letters that are dealt with, and told of, together.
+    const SOME: usize = 500;
 
     pub(in crate::cli) fn execute(command: &DlqCommand, mut layers: Layers, folder: &Path) -> Exit {
-        let select = match command {
-            DlqCommand::List(args) => &args.select,
-            DlqCommand::Show(args) => &args.select,
-            DlqCommand::Replay(args) | DlqCommand::Discard(args) => &args.select,
+        let (place, select) = match command {
+            DlqCommand::List(args) => (&args.place, Some(&args.select)),
+            DlqCommand::Show(args) => (&args.place, None),
+            DlqCommand::Replay(args) | DlqCommand::Discard(args) => (&args.place, Some(&args.select)),
         };
-        for (name, value) in [("KAFKA_BROKERS", &select.brokers), ("KAFKA_GROUP", &select.group)] {
+        for (name, value) in [("KAFKA_BROKERS", &place.brokers), ("KAFKA_GROUP", &place.group)] {
             if let Some(value) = value {
                 layers.set_flag(name, value);
             }
         }
-        let selection = match selection(select) {
-            Ok(selection) => selection,
+        let selection = match select.map(selection).transpose() {
+            Ok(selection) => selection.unwrap_or_default(),
             Err(text) => {
                 messages::error(&text, None);
                 return Exit::Usage;
@@ -152,39 +166,16 @@ mod working {
         let pattern = |text: &String| regex::Regex::new(text).map_err(|error| format!("--reason: {error}"));
         Ok(Selection {
             reason: args.reason.as_ref().map(pattern).transpose()?,
-            since: args.since.as_deref().map(moment).transpose()?,
+            since: args.since.as_deref().map(moment).transpose().map_err(|error| format!("--since: {error}"))?,
             ..Selection::default()
         })
-    }
-
-    /// Milliseconds since 1970.
-    fn moment(text: &str) -> Result<i64, String> {
-        let wrong = || format!("--since: `{text}` is neither a time, nor a date, nor a span like `90m`");
-        if let Ok(at) = text.parse::<jiff::Timestamp>() {
-            return Ok(at.as_millisecond());
-        }
-        if let Ok(date) = text.parse::<jiff::civil::Date>() {
-            let at = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
-            return Ok(at.timestamp().as_millisecond());
-        }
-        let unit = text.chars().last().ok_or_else(wrong)?;
-        let seconds = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            _ => return Err(wrong()),
-        };
-        let count: i64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-        let span = count.checked_mul(seconds * 1000).filter(|span| *span >= 0).ok_or_else(wrong)?;
-        Ok(jiff::Timestamp::now().as_millisecond().saturating_sub(span))
     }
 
     async fn list(letters: &DeadLetters, selection: Selection, args: &ListArgs) -> Result<Exit, DeadLettersError> {
         let selection = Selection { all: args.all, ..selection };
         let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
         let (found, count) = letters.list(&selection, most, Order::NewestFirst).await?;
-        if args.select.json {
+        if args.place.json {
             let shown: Vec<Value> = found.iter().map(to_json).collect();
             return Ok(print(&format!("{}\n", json!({ "topic": letters.topic(), "count": count, "letters": shown }))));
         }
@@ -204,7 +195,7 @@ mod working {
             messages::error(&format!("there is no dead letter `{}`", args.id), Some("see `parser dlq list --all`"));
             return Ok(Exit::Usage);
         };
-        if args.select.json {
+        if args.place.json {
             return Ok(print(&format!("{}\n", to_json(&letter))));
         }
         let mut text = String::new();
@@ -235,49 +226,84 @@ mod working {
             until: Some(jiff::Timestamp::now().as_millisecond()),
             ..selection
         };
+        let mut outcome = Outcome::default();
+        if !args.ids.is_empty() {
+            let Some(settled) = settled(letters, &args.ids).await? else { return Ok(Exit::Usage) };
+            outcome.failed = settled;
+        }
         if args.dry_run {
             let (found, count) = letters.list(&selection, SOME, Order::OldestFirst).await?;
             let word = if action == Settled::Replayed { "replayed" } else { "discarded" };
             messages::say(&format!("{count} would be {word}"));
-            return Ok(print(&if args.select.json {
+            complain_of(&outcome);
+            let printed = print(&if args.place.json {
                 let shown: Vec<Value> = found.iter().map(to_json).collect();
                 format!("{}\n", json!({ "dry_run": true, "count": count, "letters": shown }))
             } else {
                 as_table(&found)
-            }));
+            });
+            return Ok(if outcome.failed.is_empty() { printed } else { Exit::SomeFailed });
         }
-        let mut outcome = Outcome::default();
-        let mut shown = String::new();
-        loop {
-            let (found, _) = letters.list(&selection, SOME, Order::OldestFirst).await?;
+        complain_of(&outcome);
+        let mut printed = Exit::Done;
+        let ended = loop {
+            let found = match letters.list(&selection, SOME, Order::OldestFirst).await {
+                Ok((found, _)) => found,
+                Err(error) => break Err(error),
+            };
             if found.is_empty() {
-                break;
-            }
-            if !args.select.json {
-                shown.push_str(&as_table(&found));
+                break Ok(());
             }
             let some = match action {
-                Settled::Replayed => letters.replay(&found).await?,
-                Settled::Discarded => letters.discard(&found).await?,
+                Settled::Replayed => letters.replay(&found).await,
+                Settled::Discarded => letters.discard(&found).await,
             };
+            let some = match some {
+                Ok(some) => some,
+                Err(error) => break Err(error),
+            };
+            // What is done is told at once: whatever happens to the rest, it stays done.
+            complain_of(&some);
+            if !args.place.json {
+                let done: Vec<_> = found.into_iter().filter(|letter| some.done.contains(&letter.id)).collect();
+                if !done.is_empty() {
+                    printed = printed.max_of(print(&as_table(&done)));
+                }
+            }
             // They stay open, but are not tried for ever.
             selection.but.extend(some.failed.iter().map(|(id, _)| id.clone()));
             outcome.done.extend(some.done);
             outcome.failed.extend(some.failed);
+        };
+        messages::say(&format!("{} {}, {} failed", outcome.done.len(), action.as_str(), outcome.failed.len()));
+        if args.place.json {
+            let failed: Vec<Value> =
+                outcome.failed.iter().map(|(id, reason)| json!({ "id": id, "reason": reason })).collect();
+            printed = print(&format!("{}\n", json!({ action.as_str(): outcome.done, "failed": failed })));
         }
+        ended?;
+        Ok(if outcome.failed.is_empty() { printed } else { Exit::SomeFailed })
+    }
+
+    /// Those of the ids that somebody has dealt with; `None`, and a word about it: there are some that do not exist.
+    async fn settled(letters: &DeadLetters, ids: &[String]) -> Result<Option<Vec<(String, String)>>, DeadLettersError> {
+        let all = Selection { ids: ids.to_vec(), all: true, ..Selection::default() };
+        let (known, _) = letters.list(&all, ids.len(), Order::OldestFirst).await?;
+        let unknown: Vec<_> = ids.iter().filter(|id| known.iter().all(|letter| letter.id != **id)).collect();
+        for id in &unknown {
+            messages::error(&format!("there is no dead letter `{id}`"), Some("see `parser dlq list --all`"));
+        }
+        let settled = known.into_iter().filter_map(|letter| {
+            let reason = format!("it is {} already", letter.settled?.as_str());
+            Some((letter.id, reason))
+        });
+        Ok(unknown.is_empty().then(|| settled.collect()))
+    }
+
+    fn complain_of(outcome: &Outcome) {
         for (id, reason) in &outcome.failed {
             messages::error(&format!("{id}: {reason}"), None);
         }
-        let result = if args.select.json {
-            let failed: Vec<Value> =
-                outcome.failed.iter().map(|(id, reason)| json!({ "id": id, "reason": reason })).collect();
-            format!("{}\n", json!({ action.as_str(): outcome.done, "failed": failed }))
-        } else {
-            messages::say(&format!("{} {}, {} failed", outcome.done.len(), action.as_str(), outcome.failed.len()));
-            shown
-        };
-        let printed = print(&result);
-        Ok(if outcome.failed.is_empty() { printed } else { Exit::SomeFailed })
     }
 
     fn origin(letter: &DeadLetter) -> String {
@@ -303,15 +329,21 @@ mod working {
         format!("{shown}\n")
     }
 
+    /// A text, or null and what it is in base64.
+    fn told(bytes: Option<&[u8]>) -> (Value, Option<Value>) {
+        match bytes.map(std::str::from_utf8) {
+            None => (Value::Null, None),
+            Some(Ok(text)) => (Value::from(text), None),
+            Some(Err(_)) => (Value::Null, bytes.map(|bytes| Value::from(BASE64_STANDARD.encode(bytes)))),
+        }
+    }
+
     fn to_json(letter: &DeadLetter) -> Value {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_or(Value::Null, Value::String);
-        let headers: Vec<Value> = letter
-            .message
-            .headers
-            .iter()
-            .map(|(name, value)| json!([name, value.as_deref().map_or(Value::Null, text)]))
-            .collect();
-        json!({
+        let headers = letter.message.headers.iter().map(|(name, value)| {
+            let (text, base64) = told(value.as_deref());
+            [Value::from(name.as_str()), text].into_iter().chain(base64).collect()
+        });
+        let mut shown = json!({
             "id": letter.id,
             "state": letter.settled.map_or("open", Settled::as_str),
             "topic": letter.context("topic"),
@@ -320,30 +352,19 @@ mod working {
             "at": letter.at().and_then(|at| jiff::Timestamp::from_millisecond(at).ok()).map(|at| at.to_string()),
             "reason": letter.reason(),
             "replays": letter.replays(),
-            "key": letter.message.key.as_deref().map_or(Value::Null, text),
-            "value": letter.message.value.as_deref().map_or(Value::Null, text),
-            "headers": headers,
-        })
+            "headers": headers.collect::<Vec<Value>>(),
+        });
+        for (name, bytes) in [("key", &letter.message.key), ("value", &letter.message.value)] {
+            let (text, base64) = told(bytes.as_deref());
+            shown[name] = text;
+            if let Some(base64) = base64 {
+                shown[format!("{name}_base64")] = base64;
+            }
+        }
+        shown
     }
 
     fn print(text: &str) -> Exit {
         print_bytes(harmless(text).as_bytes())
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::moment;
-
-        #[test]
-        fn times_dates_and_spans_are_understood() {
-            assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(1000));
-            assert_eq!(moment("1970-01-02"), Ok(86_400_000));
-            let now = jiff::Timestamp::now().as_millisecond();
-            let span = moment("2h").unwrap();
-            assert!((now - 7_200_000 - span).abs() < 60_000);
-            for wrong in ["", "h", "-1h", "yesterday", "9999999999999999999d"] {
-                assert!(moment(wrong).is_err(), "{wrong}");
-            }
-        }
     }
 }

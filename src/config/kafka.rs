@@ -65,6 +65,13 @@ impl KafkaSettings {
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         self.connection.secrets.iter().map(|(_, secret)| secret)
     }
+
+    /// Topics that are never consumed, whatever the patterns match: regular expressions for the whole name. What we tell
+    /// would become a request, and what is told of that another one.
+    pub fn never_consumed(&self) -> Vec<String> {
+        let plain = |name: &str| name.replace('.', "[.]");
+        vec![plain(&self.dead_letters), format!(".*{}", plain(&self.status_suffix))]
+    }
 }
 
 /// Properties that are ours: another value would lose messages or do work twice.
@@ -78,6 +85,10 @@ const OURS: &[&str] = &[
     "bootstrap.servers",
     "metadata.broker.list",
     "enable.partition.eof",
+    // How long a message may be on its way decides when another process may look for it.
+    "message.timeout.ms",
+    "delivery.timeout.ms",
+    "transactional.id",
 ];
 
 pub(super) fn read(reader: &mut Reader<'_>) -> KafkaSettings {
@@ -85,7 +96,21 @@ pub(super) fn read(reader: &mut Reader<'_>) -> KafkaSettings {
     let dead_letters = reader.text("KAFKA_DEAD_LETTER_TOPIC").unwrap_or_else(|| format!("{group}-dlq"));
     let topics = pattern(reader, "KAFKA_TOPICS");
     let catalogue_topics = pattern(reader, "KAFKA_CATALOGUE_TOPICS");
-    for (name, text) in [("KAFKA_GROUP", &group), ("KAFKA_DEAD_LETTER_TOPIC", &dead_letters)] {
+    for (name, pattern) in [("KAFKA_TOPICS", &topics), ("KAFKA_CATALOGUE_TOPICS", &catalogue_topics)] {
+        if matches(pattern, &dead_letters) {
+            reader.fault(
+                name,
+                format!(
+                    "`{pattern}` matches the dead-letter topic `{dead_letters}`: each dead letter would make another"
+                ),
+                Some("name the topics of requests more closely, for example `.*-users`"),
+            );
+        }
+    }
+    let status_suffix = reader.text("KAFKA_STATUS_SUFFIX").unwrap_or_default();
+    for (name, text) in
+        [("KAFKA_GROUP", &group), ("KAFKA_DEAD_LETTER_TOPIC", &dead_letters), ("KAFKA_STATUS_SUFFIX", &status_suffix)]
+    {
         if !is_name(text) {
             reader.fault(
                 name,
@@ -102,7 +127,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> KafkaSettings {
         catalogue_topics,
         instance: reader.text("KAFKA_INSTANCE_ID"),
         dead_letters,
-        status_suffix: reader.text("KAFKA_STATUS_SUFFIX").unwrap_or_default(),
+        status_suffix,
         in_flight: count(reader.number("KAFKA_MAX_IN_FLIGHT", 1..=100_000)),
         batch: count(reader.number("KAFKA_BATCH", 1..=10_000)),
         tries: reader.number("KAFKA_TRIES", 1..=20),
@@ -129,6 +154,19 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// Does a pattern match the whole name of a topic? One that only the client understands is the client's to judge, and
+/// keeps away from that topic all the same.
+#[cfg(feature = "kafka")]
+fn matches(pattern: &str, topic: &str) -> bool {
+    regex::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|pattern| pattern.is_match(topic))
+}
+
+/// Without events nothing is consumed.
+#[cfg(not(feature = "kafka"))]
+fn matches(_: &str, _: &str) -> bool {
+    false
+}
+
 /// Brackets that match and no line ends; the client says no to the rest.
 fn pattern(reader: &mut Reader<'_>, name: &'static str) -> String {
     let text = reader.text(name).unwrap_or_default();
@@ -136,6 +174,24 @@ fn pattern(reader: &mut Reader<'_>, name: &'static str) -> String {
         reader.fault(name, format!("`{text}` is not a regular expression"), Some("for example `.*-users`"));
     }
     text
+}
+
+/// The parts between commas; a comma behind a backslash is a part of its value.
+fn pairs(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut pieces = text.split(',').peekable();
+    while let Some(piece) = pieces.next() {
+        let Some(last) = parts.last_mut() else { continue };
+        last.push_str(piece);
+        if last.ends_with('\\') && pieces.peek().is_some() {
+            last.pop();
+            last.push(',');
+        } else {
+            parts.push(String::new());
+        }
+    }
+    parts.retain(|part| !part.trim().is_empty());
+    parts
 }
 
 fn connection(reader: &mut Reader<'_>) -> KafkaConnection {
@@ -154,7 +210,8 @@ fn connection(reader: &mut Reader<'_>) -> KafkaConnection {
     for (name, property) in [("KAFKA_SASL_PASSWORD", "sasl.password"), ("KAFKA_SSL_KEY_PASSWORD", "ssl.key.password")] {
         secrets.extend(reader.secret(name).map(|secret| (property.to_owned(), secret)));
     }
-    for pair in reader.list("KAFKA_PROPERTIES") {
+    let text = reader.text("KAFKA_PROPERTIES").unwrap_or_default();
+    for pair in pairs(&text) {
         let Some((name, value)) = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
             // The text may hold a secret.
             reader.fault("KAFKA_PROPERTIES", "an entry is not `name=value`", Some("`session.timeout.ms=6000,…`"));
@@ -195,6 +252,33 @@ mod tests {
         assert_eq!(settings.dead_letters, "parser-dlq");
         let shown = format!("{settings:?}");
         assert!(!shown.contains("S3CRET") && !shown.contains("HIDDEN"), "{shown}");
+    }
+
+    #[test]
+    fn a_comma_behind_a_backslash_belongs_to_the_value() {
+        let (settings, faults) = read(&[("KAFKA_PROPERTIES", "debug=cgrp\\,topic , client.rack=a\\\\b,,x=1")]);
+        assert_eq!(faults, Vec::<String>::new());
+        let expected = [("debug", "cgrp,topic"), ("client.rack", "a\\\\b"), ("x", "1")];
+        assert_eq!(settings.connection.properties, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn what_decides_how_long_a_message_is_on_its_way_is_ours() {
+        let given = "message.timeout.ms=1,delivery.timeout.ms=1,transactional.id=x,linger.ms=9";
+        let (settings, faults) = read(&[("KAFKA_PROPERTIES", given)]);
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert_eq!(settings.connection.properties, [("linger.ms".to_owned(), "9".to_owned())]);
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn what_is_told_is_never_consumed() {
+        let (_, faults) = read(&[("KAFKA_TOPICS", ".*"), ("KAFKA_CATALOGUE_TOPICS", "x|parser-d.q")]);
+        let matching: Vec<_> = faults.iter().filter(|fault| fault.contains("matches the dead-letter topic")).collect();
+        assert_eq!(matching.len(), 2, "{faults:?}");
+        let (settings, faults) = read(&[("KAFKA_TOPICS", "parser.*"), ("KAFKA_DEAD_LETTER_TOPIC", "dead.letters")]);
+        assert_eq!(faults, Vec::<String>::new());
+        assert_eq!(settings.never_consumed(), ["dead[.]letters", ".*-transfer-job-status-retrieval"]);
     }
 
     #[test]

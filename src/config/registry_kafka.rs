@@ -7,7 +7,12 @@ use super::registry::{Setting, secret, setting};
 pub(super) const ROWS: &[Setting] = &[
     setting(Kafka, "KAFKA_BROKERS", "", "`host:port,…`. Empty = no events."),
     setting(Kafka, "KAFKA_GROUP", "parser", "The consumer group: its members share the work."),
-    setting(Kafka, "KAFKA_TOPICS", ".*-users", "Topics of node requests: a regular expression for the whole name."),
+    setting(
+        Kafka,
+        "KAFKA_TOPICS",
+        ".*-users",
+        "Topics of node requests: a regular expression for the whole name. Status and dead-letter topics are never consumed.",
+    ),
     setting(Kafka, "KAFKA_CATALOGUE_TOPICS", ".*-catalogue", "Topics of catalogue records, likewise."),
     setting(
         Kafka,
@@ -27,7 +32,7 @@ pub(super) const ROWS: &[Setting] = &[
     secret(
         Kafka,
         "KAFKA_PROPERTIES",
-        "`name=value,…` under librdkafka's names, for whatever has no setting of its own.",
+        "`name=value,…` under librdkafka's names, for whatever has no setting of its own. `\\,` is a comma in a value.",
     ),
     setting(Kafka, "KAFKA_DEAD_LETTER_TOPIC", "", "Where dead letters go. Empty = the group's name and `-dlq`."),
     setting(

@@ -19,6 +19,8 @@ pub mod context {
     pub const OFFSET: &str = "__connect.errors.offset";
     /// Whose work it was: the consumer group.
     pub const CONNECTOR: &str = "__connect.errors.connector.name";
+    /// Which of its tasks: there is one.
+    pub const TASK: &str = "__connect.errors.task.id";
     /// Where it failed.
     pub const STAGE: &str = "__connect.errors.stage";
     /// What was working.
@@ -118,6 +120,7 @@ impl Post {
             text(context::PARTITION, &position.partition.number.to_string()),
             text(context::OFFSET, &position.offset.to_string()),
             text(context::CONNECTOR, &self.group),
+            text(context::TASK, "0"),
             text(context::STAGE, refusal.stage.as_str()),
             text(context::CLASS, "parser::consume"),
             text(context::EXCEPTION, &refusal.code),

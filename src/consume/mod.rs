@@ -23,7 +23,7 @@ mod patience;
 mod request;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
@@ -34,7 +34,7 @@ use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::backend::imports::Imports;
-use crate::broker::{BrokerError, Consumer, Control, Partition, Polled, Producer, Reader, Subscription};
+use crate::broker::{BrokerError, Consumer, Control, Partition, Polled, Producer, Reach, Reader, Subscription};
 use crate::config::KafkaSettings;
 use crate::observe::{kafka as events, spans, traces};
 use crate::store::Store;
@@ -72,14 +72,14 @@ pub struct Consume {
     ready: Ready,
 }
 
-/// Has the consumer got its partitions? Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Ready(Arc<AtomicBool>);
+/// Do the brokers answer the consumer? Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ready(Reach);
 
 impl Ready {
-    /// It has, if only none.
+    /// They do. (Whether there are partitions for it is not its doing.)
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_up()
     }
 }
 
@@ -102,13 +102,14 @@ impl Consume {
         let subscription = Subscription {
             group: settings.group.clone(),
             topics: vec![settings.topics.clone(), settings.catalogue_topics.clone()],
+            never: settings.never_consumed(),
             instance: settings.instance.clone(),
             batch: settings.batch,
             letting_go: LETTING_GO + Duration::from_secs(2),
         };
         let pattern = format!("^(?:{})$", settings.catalogue_topics);
         let speaks = regex::Regex::new(&pattern)
-            .map_err(|error| BrokerError::own(format!("KAFKA_CATALOGUE_TOPICS cannot be used: {error}")))?;
+            .map_err(|error| BrokerError::of_setting(format!("KAFKA_CATALOGUE_TOPICS cannot be used: {error}")))?;
         let (consumer, controls, polled) = Consumer::join(&settings.connection, &subscription)?;
         let desk = Desk {
             store,
@@ -124,11 +125,11 @@ impl Consume {
         };
         let publishing = tokio::spawn(Arc::new(outbox).publish(producer, letters, hurried));
         events::consumer_started(&settings.group, &format!("{} {}", settings.topics, settings.catalogue_topics));
-        let ready = Ready::default();
+        let ready = Ready(consumer.reach());
         Ok(Self { desk: Arc::new(desk), consumer, controls, polled, speaks, publishing, forgetting, hurry, ready })
     }
 
-    /// Tells whether it has joined.
+    /// Tells whether it reaches its brokers.
     pub fn ready(&self) -> Ready {
         self.ready.clone()
     }
@@ -156,10 +157,7 @@ impl Consume {
                 biased;
                 () = desk::stopped(&stop) => break,
                 Some(control) = self.controls.recv() => match control {
-                    Control::Assigned { epoch, partitions } => {
-                        lanes.open(partitions, epoch);
-                        self.ready.0.store(true, Ordering::Relaxed);
-                    }
+                    Control::Assigned { epoch, partitions } => lanes.open(partitions, epoch),
                     Control::Revoked { partitions, lost, done } => {
                         if !lost && let Err(error) = self.let_go(&mut lanes, &mut works, &partitions).await {
                             failed = Some(error);

@@ -195,6 +195,7 @@ pub fn part_imported(kind: &'static str, outcome: &'static str) {
 
 /// The server accepts connections.
 pub fn server_started(address: std::net::SocketAddr) {
+    nodes_begin();
     info!(%address, "serving");
 }
 
@@ -256,12 +257,14 @@ pub fn import_record_retried(attempts: u32, reason: &str) {
 /// A batch is fetched again.
 pub fn import_fetch_retried(attempts: u32, reason: &str) {
     counter!("parser_import_fetch_retries_total").increment(1);
+    counter!("node_import_io_errors_total").increment(1);
     warn!(attempts, reason, "a batch is fetched again");
 }
 
 /// A batch cannot be fetched.
 pub fn import_fetch_failed(reason: &str) {
     counter!("parser_import_fetch_failures_total").increment(1);
+    counter!("node_import_io_errors_total").increment(1);
     warn!(reason, "a batch cannot be fetched");
 }
 
@@ -319,6 +322,8 @@ pub fn nodes_imported(rows: &crate::model::RowCounts) {
     ] {
         counter!("parser_nodes_rows_total", "outcome" => outcome).increment(count);
     }
+    counter!("node_import_batch_processed_total").increment(1);
+    counter!("node_import_conflict_updates_total").increment(updated);
     debug!(inserted, updated, unchanged, duplicates, failed, "batch of nodes imported");
 }
 
@@ -346,7 +351,29 @@ pub fn table_file_finished(status: &'static str, rows: &crate::model::RowCounts)
 /// A batch of nodes is tried again.
 pub fn node_batch_retried(batch: u64, reason: &str, wait: Duration) {
     counter!("parser_nodes_batches_retried_total").increment(1);
+    counter!("node_import_batch_error_total").increment(1);
     warn!(batch, reason, wait_s = wait.as_secs_f64(), "writing a batch of nodes again");
+}
+
+/// Counters of nodes, at 0: one that begins with its first event hides that event from whoever asks how much it grew.
+pub(super) fn nodes_begin() {
+    for name in [
+        "parser_nodes_batches_retried_total",
+        "parser_nodes_batch_timeouts_total",
+        "node_import_batch_error_total",
+        "node_import_batch_processed_total",
+        "node_import_batch_timeout_total",
+        "node_import_conflict_updates_total",
+        "node_import_io_errors_total",
+        "parser_import_fetch_failures_total",
+        "parser_import_fetch_retries_total",
+        "parser_import_work_failures_total",
+    ] {
+        counter!(name).increment(0);
+    }
+    for outcome in ["inserted", "updated", "unchanged", "duplicate", "failed"] {
+        counter!("parser_nodes_rows_total", "outcome" => outcome).increment(0);
+    }
 }
 
 /// A batch of nodes was copied to the server.

@@ -9,6 +9,10 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 /// Buckets of every `*_seconds` histogram.
 const SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
+/// Of what may take an hour: jobs of messages, from when they were sent.
+const LONG: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0];
+
 /// Time between two foldings.
 const UPKEEP: Duration = Duration::from_secs(1);
 
@@ -27,8 +31,11 @@ impl std::fmt::Debug for Metrics {
 impl Metrics {
     /// Installs the process-wide recorder. A second call (only tests do that) gives an empty one.
     pub fn install() -> Self {
+        let long = |name: &str| Matcher::Full(name.to_owned());
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(long("parser_kafka_job_duration_seconds"), LONG))
+            .and_then(|builder| builder.set_buckets_for_metric(long("node_import_total_duration_seconds"), LONG))
             .ok()
             .and_then(|builder| builder.install_recorder().ok());
         Self { handle }

@@ -59,7 +59,7 @@ impl Probes {
                 let answers = tokio::time::timeout(PATIENCE, store.ping()).await;
                 match (ready(), answers) {
                     (true, Ok(Ok(()))) => (StatusCode::OK, "ok\n"),
-                    (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not a member of the group yet\n"),
+                    (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "no broker answers\n"),
                     (_, Ok(Err(_)) | Err(_)) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
                 }
             }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::brokers;
-use crate::world::{NODES, World, header, raw, references};
+use crate::world::{NODES, Sent, World, header, raw, references};
 
 #[test]
 fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
@@ -26,7 +26,24 @@ fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("junk") && shown.contains("malformed: `message` is not JSON"), "{shown}");
 
+    // Whatever does not exist is not there to be dealt with; nothing is done about the others either.
+    let id = id.as_str().unwrap();
+    for action in ["replay", "discard"] {
+        let unknown = world.run(&["dlq", action, id, "none-such"]);
+        let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+        assert_eq!(unknown.status.code(), Some(2), "{said}");
+        assert!(said.contains("no dead letter `none-such`") && !said.contains(id), "{said}");
+    }
+    assert_eq!(world.run(&["dlq", "show", id, "--since", "1h"]).status.code(), Some(2));
+
     // Nothing is done in a dry run; what is discarded is listed no more.
+    for action in ["replay", "discard"] {
+        assert_eq!(world.json(&["dlq", action, "--dry-run", "--json", "--since", "2999-01-01"])["count"], 0);
+        assert_eq!(world.json(&["dlq", action, "--dry-run", "--json", "--since", "1h"])["count"], 3);
+        let none = world.json(&["dlq", action, "--json", "--since", "2999-01-01"]);
+        assert_eq!(none["failed"], json!([]));
+    }
+    assert_eq!(world.json(&["dlq", "list", "--json"])["count"], 3);
     assert_eq!(world.json(&["dlq", "replay", "--dry-run", "--json"])["count"], 3);
     let killed = |point: &str| {
         let mut command = world.command(&["dlq", "discard", "--reason", "^malformed", "--json"]);
@@ -39,6 +56,9 @@ fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
     assert_eq!(discarded["discarded"], json!([id]));
     assert_eq!(world.json(&["dlq", "list", "--json"])["count"], 2);
     assert_eq!(world.json(&["dlq", "list", "--all", "--json"])["count"], 3);
+    let again = world.run(&["dlq", "discard", id]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("it is discarded already"));
 
     // The group is still unknown: the replay is a dead letter of its own that counts.
     let replayed = world.json(&["dlq", "replay", "--reason", "group `h`", "--json"]);
@@ -67,6 +87,31 @@ fn dead_letters_are_replayed_once_what_was_wrong_is_mended() {
     // Three refused, one of them again; then two that went well, and one refused.
     assert_eq!(world.ends(7).len(), 7);
     assert_eq!(consumer.stop(), Some(0));
+}
+
+#[test]
+fn what_is_dealt_with_is_told_before_the_rest_fails() {
+    let Some(broker) = brokers::noida() else { return };
+    let Some(mut world) = World::new(&broker.address) else { return };
+    world.set("KAFKA_INSTANCE_ID", "one");
+    world.topic(&world.users(), 1);
+    let headers = vec![("odd".to_owned(), Some(vec![0xff, 0xfe]))];
+    let mut sent = vec![Sent { headers, ..raw("odd") }];
+    sent.extend((0..599).map(|number| raw(&format!("junk {number}"))));
+    world.send(&world.users(), &sent);
+    let consumer = world.consume();
+    world.until("SELECT count(*) FROM message_outbox WHERE published_at IS NOT NULL", 1200);
+    assert_eq!(consumer.stop(), Some(0));
+    let odd = world.json(&["dlq", "list", "--json", "--limit", "1000"]);
+    let odd = odd["letters"].as_array().unwrap().iter().find(|letter| letter["value"] == "odd").unwrap();
+    assert!(odd["headers"].as_array().unwrap().contains(&json!(["odd", null, "//4="])), "{odd}");
+
+    let mut command = world.command(&["dlq", "discard"]);
+    let died = command.env("PARSER_CRASH_AT", "dead_letters.settle.before_commit=2").output().unwrap();
+    assert_eq!(died.status.code(), None);
+    let told = String::from_utf8(died.stdout).unwrap();
+    let left = world.json(&["dlq", "list", "--json"])["count"].clone();
+    assert_eq!((told.matches("malformed").count(), left), (500, json!(100)));
 }
 
 /// `parser serve --consume` on a free port.
@@ -119,6 +164,9 @@ async fn a_server_consumes_too_and_its_dashboard_deals_with_dead_letters() {
 
     let page = get("/dead-letters").await.unwrap().text().await.unwrap();
     assert_eq!(page.matches("malformed: `message` is not JSON").count(), 2, "{page}");
+    let none = get("/dead-letters?since=2999-01-01").await.unwrap().text().await.unwrap();
+    assert!(none.contains("None that fit") && none.contains("value=\"2999-01-01\""), "{none}");
+    assert_eq!(get("/dead-letters?since=yesterday").await.unwrap().status(), 400);
     let token = page.split("name=\"form_token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let link = page.split("href=\"/dead-letters/").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let one = get(&format!("/dead-letters/{link}")).await.unwrap().text().await.unwrap();
@@ -130,7 +178,10 @@ async fn a_server_consumes_too_and_its_dashboard_deals_with_dead_letters() {
     let done = post(at(&format!("/dead-letters/{link}/discard")), cookie.clone(), vec![field("form_token", &token)]);
     assert_eq!(done.await.unwrap().headers()["location"], "/dead-letters?done=discarded-1-0");
     assert_eq!(get("/dead-letters/none-such").await.unwrap().status(), 404);
-    let replayed = vec![field("form_token", &token), field("reason", "^malformed")];
+    let late = vec![field("form_token", &token), field("since", "2999-01-01")];
+    let late = post(at("/dead-letters/replay"), cookie.clone(), late).await.unwrap();
+    assert_eq!(late.headers()["location"], "/dead-letters?done=replayed-0-0&since=2999-01-01");
+    let replayed = vec![field("form_token", &token), field("reason", "^malformed"), field("since", "1h")];
     let replayed = post(at("/dead-letters/replay"), cookie.clone(), replayed).await.unwrap();
     assert!(replayed.headers()["location"].to_str().unwrap().starts_with("/dead-letters?done=replayed-1-0"));
     // It is refused again, as a letter of its own.

@@ -16,6 +16,7 @@ mod cluster;
 mod dead;
 mod doubt;
 mod files;
+mod lag;
 mod messages;
 mod mock;
 mod outages;
@@ -23,10 +24,12 @@ mod outbox;
 mod probes;
 mod proxy;
 mod raw;
+mod refusals;
 mod room;
 mod secure;
 mod seen;
 #[path = "../objects/shelf.rs"]
 #[expect(dead_code, reason = "other tests look what is left there")]
 mod shelf;
+mod topics;
 mod world;

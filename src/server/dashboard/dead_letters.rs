@@ -13,7 +13,7 @@ use super::guard::Submitted;
 use super::paging::Asked;
 use super::session::Visit;
 use super::shown::{Badge, moment};
-use crate::backend::dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Order, Outcome, Selection};
+use crate::backend::dead_letters::{self, DeadLetter, DeadLetters, DeadLettersError, Order, Outcome, Selection};
 use crate::server::answer::Refusal;
 use crate::server::app::Shared;
 use crate::store::messages::Settled;
@@ -68,6 +68,7 @@ struct ListPage {
     /// None = no brokers are configured.
     topic: Option<String>,
     reason: String,
+    since: String,
     all: bool,
     count: usize,
     letters: Vec<Shown>,
@@ -80,7 +81,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let asked = Asked::of(&uri);
-    let (reason, all) = (asked.text("reason").to_owned(), asked.text("all") == "1");
+    let all = asked.text("all") == "1";
     let mut page = ListPage {
         frame: Frame::new(&visit, Place::DeadLetters, "Dead letters"),
         form_token: visit.form_token.clone(),
@@ -89,10 +90,11 @@ pub(super) async fn list(
         all,
         count: 0,
         letters: Vec::new(),
-        reason,
+        reason: asked.text("reason").to_owned(),
+        since: asked.text("since").to_owned(),
     };
     if let Some(dead_letters) = &shared.dead_letters {
-        let selection = Selection { all, reason: pattern(&page.reason)?, ..Selection::default() };
+        let selection = Selection { all, ..selected(&page.reason, &page.since)? };
         let (letters, count) =
             dead_letters.list(&selection, SHOWN, Order::NewestFirst).await.map_err(|error| failed(&error))?;
         page.topic = Some(dead_letters.topic().to_owned());
@@ -160,7 +162,7 @@ pub(super) async fn replay_one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let (dead_letters, letter) = found(&shared, id).await?;
-    settle(&dead_letters, &[letter], Settled::Replayed, "").await
+    settle(&dead_letters, &[letter], Settled::Replayed, &[]).await
 }
 
 /// `POST /dead-letters/{id}/discard`.
@@ -169,7 +171,7 @@ pub(super) async fn discard_one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let (dead_letters, letter) = found(&shared, id).await?;
-    settle(&dead_letters, &[letter], Settled::Discarded, "").await
+    settle(&dead_letters, &[letter], Settled::Discarded, &[]).await
 }
 
 async fn many(
@@ -178,19 +180,18 @@ async fn many(
     action: Settled,
 ) -> Result<Response, Refusal> {
     let dead_letters = shared.dead_letters.as_ref().ok_or_else(unknown)?;
-    let reason = form.field("reason").unwrap_or_default();
-    let selection =
-        Selection { reason: pattern(reason)?, until: Some(Timestamp::now().as_millisecond()), ..Selection::default() };
+    let [reason, since] = ["reason", "since"].map(|name| form.field(name).unwrap_or_default().trim());
+    let selection = Selection { until: Some(Timestamp::now().as_millisecond()), ..selected(reason, since)? };
     let listed = dead_letters.list(&selection, MOST, Order::OldestFirst).await;
     let (letters, _) = listed.map_err(|error| failed(&error))?;
-    settle(dead_letters, &letters, action, reason).await
+    settle(dead_letters, &letters, action, &[("reason", reason), ("since", since)]).await
 }
 
 async fn settle(
     dead_letters: &DeadLetters,
     letters: &[DeadLetter],
     action: Settled,
-    reason: &str,
+    filter: &[(&str, &str)],
 ) -> Result<Response, Refusal> {
     // Whoever looks at an old page may come too late.
     let open: Vec<DeadLetter> = letters.iter().filter(|letter| letter.settled.is_none()).cloned().collect();
@@ -200,8 +201,8 @@ async fn settle(
     };
     let Outcome { done, failed: not } = settled.map_err(|error| failed(&error))?;
     let done = format!("{}-{}-{}", action.as_str(), done.len(), not.len());
-    let pairs = [("done", done.as_str()), ("reason", reason)];
-    let pairs: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let pairs = [("done", done.as_str())].into_iter().chain(filter.iter().copied());
+    let pairs: Vec<_> = pairs.filter(|(_, value)| !value.is_empty()).collect();
     Ok(Redirect::to(&format!("/dead-letters?{}", query(&pairs))).into_response())
 }
 
@@ -212,12 +213,17 @@ async fn found(shared: &Shared, id: Result<Path<String>, PathRejection>) -> Resu
     Ok((dead_letters, letter))
 }
 
-fn pattern(text: &str) -> Result<Option<regex::Regex>, Refusal> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let wrong = |_| Refusal::http(StatusCode::BAD_REQUEST, "The reason is not a regular expression.");
-    regex::Regex::new(text).map(Some).map_err(wrong)
+/// What the filter of the page selects.
+fn selected(reason: &str, since: &str) -> Result<Selection, Refusal> {
+    let wrong = |text: &str| Refusal::http(StatusCode::BAD_REQUEST, text.to_owned());
+    let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+    let reason = given(reason).map(|text| regex::Regex::new(&text)).transpose();
+    let since = given(since).map(|text| dead_letters::moment(&text)).transpose();
+    Ok(Selection {
+        reason: reason.map_err(|_| wrong("The reason is not a regular expression."))?,
+        since: since.map_err(|problem| wrong(&format!("Since: {problem}.")))?,
+        ..Selection::default()
+    })
 }
 
 fn failed(error: &DeadLettersError) -> Refusal {
