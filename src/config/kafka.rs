@@ -218,7 +218,8 @@ fn connection(reader: &mut Reader<'_>) -> KafkaConnection {
             continue;
         };
         if OURS.contains(&name) {
-            reader.fault("KAFKA_PROPERTIES", format!("`{name}` cannot be set"), None);
+            let why = "it is the program's own: another value would lose messages or do work twice";
+            reader.fault("KAFKA_PROPERTIES", format!("`{name}` cannot be set"), Some(why));
         } else if ["password", "secret", "pem", "oauthbearer.config"].iter().any(|word| name.contains(word)) {
             secrets.push((name.to_owned(), value.to_owned().into()));
         } else {

@@ -75,6 +75,9 @@ fn settings_that_cannot_be_used_end_it_before_anything_begins() {
         (&[("KAFKA_SECURITY_PROTOCOL", "sasl_plaintext"), ("KAFKA_SASL_MECHANISM", "TELEPATHY")], "KAFKA_SASL"),
         (&[("KAFKA_SECURITY_PROTOCOL", "tin_cans")], "security.protocol"),
         (&[("KAFKA_PROPERTIES", "no.such.thing=1")], "no.such.thing"),
+        (&[("KAFKA_PROPERTIES", "linger.ms=1,delivery.timeout.ms=1")], "delivery.timeout.ms"),
+        (&[("KAFKA_PROPERTIES", "message.timeout.ms=600000")], "message.timeout.ms"),
+        (&[("KAFKA_TOPICS", "[a-z"), ("KAFKA_CATALOGUE_TOPICS", "x")], "subscribed"),
     ] {
         world.env.clone_from(&base);
         for (name, value) in settings {
