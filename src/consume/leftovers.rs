@@ -91,7 +91,8 @@ impl Leftovers {
             let before = earliest.saturating_sub(millis(self.lease));
             let known = self.store.read(move |session| messages::known_positions(session, &asked, before)).await;
             let from: BTreeMap<i32, i64> = known.map_err(|error| chain(&error))?.into_iter().collect();
-            let reader = self.reader.clone();
+            // Where something has been published there is a topic, whatever a broker says that has just started.
+            let reader = if from.is_empty() { self.reader.clone() } else { self.reader.strict() };
             let mut reading = tokio::task::spawn_blocking(move || {
                 let mut seen = Vec::new();
                 let read = reader.read(&topic, &from, |message| {

@@ -298,13 +298,16 @@ impl Run {
     }
 }
 
-/// Does the process behind these probes say that it has its partitions?
+/// Does the process behind these probes say that it was given partitions?
 fn ready(probes: &str) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect(probes)?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).map(|_| answer.starts_with("HTTP/1.1 200"))
+        stream.read_to_string(&mut answer)?;
+        let given =
+            answer.lines().find_map(|line| line.strip_prefix("parser_kafka_rebalances_total{kind=\"assigned\"} "));
+        Ok::<_, std::io::Error>(given.is_some_and(|given| given != "0"))
     };
     ask().unwrap_or(false)
 }
