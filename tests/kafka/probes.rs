@@ -120,6 +120,8 @@ fn a_consumer_tells_every_metric_that_is_asked_of_it() {
     let Some(mut world) = World::new(&broker.address) else { return };
     world.set("KAFKA_INSTANCE_ID", "one");
     world.set("KAFKA_PROPERTIES", "session.timeout.ms=6000,statistics.interval.ms=200");
+    world.set("IMPORT_BULK_SHORTEST_SECONDS", "1");
+    world.set("IMPORT_BULK_ROW_SECONDS", "0.001");
     world.topic(&world.users(), 1);
     world.topic(&world.catalogue(), 1);
     let probed = Probed::begin(&world);
@@ -141,12 +143,15 @@ fn a_consumer_tells_every_metric_that_is_asked_of_it() {
         assert!(told.lines().any(|known| known == line), "{line}: {told}");
     }
 
-    // As PostgreSQL says of a deadlock, once. What a sequence has counted stays counted.
-    world.sql("CREATE SEQUENCE once");
+    // As PostgreSQL says of a deadlock, once; and a row of the file that takes too long, once. What a sequence has counted
+    // stays counted.
+    world.sql("CREATE SEQUENCE once; CREATE SEQUENCE slow");
     world.sql(
         "CREATE FUNCTION collides() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
          IF NEW.reference_id = 'once' AND nextval('once') <= 1 \
-         THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; RETURN NEW; END $$",
+         THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; \
+         IF NEW.reference_id = 'f7' AND nextval('slow') <= 1 THEN PERFORM pg_sleep(20); END IF; \
+         RETURN NEW; END $$",
     );
     world.sql("CREATE TRIGGER collides BEFORE INSERT ON nodes FOR EACH ROW EXECUTE FUNCTION collides()");
     let rows: Vec<_> = (0..500).map(|row| format!("f{row},file")).collect();
@@ -194,6 +199,7 @@ fn a_consumer_tells_every_metric_that_is_asked_of_it() {
         assert!(told.lines().any(|known| known == line), "{line}: {told}");
     }
     assert!(value("parser_kafka_retries_total") >= 1.0);
+    assert!(value("node_import_batch_timeout_total") >= 1.0 && value("node_import_batch_error_total") >= 1.0);
     assert!(value("parser_kafka_file_rows_per_second") > 0.0);
     for histogram in
         ["parser_nodes_copy_duration_seconds", "parser_nodes_merge_duration_seconds", "kafka_processing_time_seconds"]
