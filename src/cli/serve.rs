@@ -35,10 +35,7 @@ pub struct ServeArgs {
     pub topics: TopicArgs,
 }
 
-#[cfg_attr(
-    feature = "kafka",
-    expect(clippy::too_many_lines, reason = "one thing after the other, from settings to the end")
-)]
+#[expect(clippy::too_many_lines, reason = "one thing after the other, from settings to the end")]
 pub(super) fn execute(args: &ServeArgs, mut layers: Layers, folder: &Path) -> Exit {
     if let Some(listen) = &args.listen {
         layers.set_flag("LISTEN", listen);

@@ -41,9 +41,9 @@ pub(super) async fn work(desk: &Desk, planned: Vec<Arc<Planned>>, stop: &Stop) -
                     return planned.len();
                 }
                 Err(Gone::Stopped) => return 0,
-                Err(Gone::Again(_)) => {
+                Err(Gone::Again(reason)) => {
                     failed += 1;
-                    events::tried_again(planned.len());
+                    events::tried_again(planned.len(), &reason);
                     if !desk.pause(failed + 1, stop).await {
                         return 0;
                     }
@@ -79,8 +79,7 @@ async fn alone(desk: &Desk, planned: &Arc<Planned>, failed: u32, stop: &Stop) ->
             Err(Gone::Stopped) => return false,
             Err(Gone::Again(reason)) if tries < desk.tries() => {
                 tries += 1;
-                desk.retried(planned, tries, &reason);
-                if !desk.pause(tries, stop).await {
+                if !desk.again(planned, tries, &reason, stop).await {
                     return false;
                 }
                 continue;

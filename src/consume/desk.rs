@@ -35,6 +35,14 @@ pub(super) async fn stopped(stop: &Stop) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// Waits; `false`: it was told to let go before.
+async fn rest(wait: Duration, stop: &Stop) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(wait) => true,
+        () = stopped(stop) => false,
+    }
+}
+
 /// Why a transaction did not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Gone {
@@ -112,10 +120,7 @@ impl Outage<'_> {
         self.tries += 1;
         let wait = patience::wait(AWAY, self.tries);
         events::store_waited_for(&error.to_string(), wait);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => true,
-            () = stopped(stop) => false,
-        }
+        rest(wait, stop).await
     }
 }
 
@@ -165,10 +170,7 @@ impl Desk {
 
     /// Waits before another try; `false`: it was told to stop.
     pub(super) async fn pause(&self, tries: u32, stop: &Stop) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(patience::wait(self.settings.backoff, tries - 1)) => true,
-            () = stopped(stop) => false,
-        }
+        rest(patience::wait(self.settings.backoff, tries - 1), stop).await
     }
 
     /// Runs a transaction, however long the store may be away; `make` makes it anew for each try, so that its times are
@@ -263,9 +265,12 @@ impl Desk {
         }
     }
 
-    pub(super) fn retried(&self, planned: &Planned, tries: u32, reason: &str) {
+    /// Says that a message is tried again, and waits before that; `false`: it was told to stop.
+    pub(super) async fn again(&self, planned: &Planned, tries: u32, reason: &str, stop: &Stop) -> bool {
+        let wait = patience::wait(self.settings.backoff, tries - 1);
         let about = Ended::duplicate(planned, String::new());
-        events::retried(about.about(), tries, patience::wait(self.settings.backoff, tries - 1), reason);
+        events::retried(about.about(), tries, wait, reason);
+        rest(wait, stop).await
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bo
             }
             Err(Trouble::Cut(message, part)) => {
                 let attempts = part.attempts;
-                events::tried_again(retries(attempts));
+                events::tried_again(retries(attempts), &message);
                 let refusal = refusal(planned, "file_failed".to_owned(), &message);
                 let burial = Burial { refusal, attempts, partly: part.partly() };
                 return desk.bury(planned, burial, stop).await;
@@ -110,8 +110,7 @@ pub(super) async fn work(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> bo
                     return desk.bury(planned, Burial { refusal, attempts: *tries, partly }, stop).await;
                 }
                 *tries += 1;
-                desk.retried(planned, *tries, &reason);
-                if !desk.pause(*tries, stop).await {
+                if !desk.again(planned, *tries, &reason, stop).await {
                     return false;
                 }
                 continue;
@@ -133,8 +132,9 @@ fn refusal(planned: &Planned, code: String, message: &str) -> Refusal {
 async fn import(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<Ended, Trouble> {
     let begun = Instant::now();
     let (job, import) = begin(desk, planned, stop).await?;
-    let view = wait(desk, planned, &job, import, stop).await?;
-    events::file_rate(view.rows.unwrap_or_default().total(), begun.elapsed());
+    let (before, view) = wait(desk, planned, &job, import, stop).await?;
+    // Another process may have brought in a part of it.
+    events::file_rate(view.rows.unwrap_or_default().total().saturating_sub(before), begun.elapsed());
     let told = desk.imports.told(view.import.number, cap(desk)).await?;
     end(desk, planned, job, &view, told, stop).await
 }
@@ -210,13 +210,22 @@ fn gone((verdict, reason): (Verdict, String)) -> Trouble {
     }
 }
 
-async fn wait(desk: &Desk, planned: &Planned, job: &str, import: ImportId, stop: &Stop) -> Result<ImportView, Trouble> {
+/// Waits until an import has ended; how many rows it had at first, and how it ended.
+async fn wait(
+    desk: &Desk,
+    planned: &Planned,
+    job: &str,
+    import: ImportId,
+    stop: &Stop,
+) -> Result<(u64, ImportView), Trouble> {
     let mut news = desk.imports.news();
     let mut told = Instant::now();
+    let mut before = None;
     loop {
         let view = desk.imports.get(import).await?;
+        let before = *before.get_or_insert_with(|| view.rows.unwrap_or_default().total());
         if view.import.status.is_final() {
-            return Ok(view);
+            return Ok((before, view));
         }
         if desk.settings.progress.is_some_and(|often| told.elapsed() >= often) {
             told = Instant::now();
@@ -283,7 +292,7 @@ async fn end(
     if !complete && (!told.whole || rows.processed() == 0) {
         return Err(Trouble::Cut(reason, Box::new(Part { rows, lists, attempts: told.attempts.max(1) })));
     }
-    events::tried_again(retries(told.attempts));
+    events::tried_again(retries(told.attempts), "the file could not be read");
     let end = JobEnd {
         status: if complete { TransferStatus::Completed } else { TransferStatus::Failed },
         total: rows.total(),

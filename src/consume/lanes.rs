@@ -79,14 +79,14 @@ impl Lanes {
         }
     }
 
-    /// A message for its lane; one of an assignment that is over is dropped.
-    pub(super) fn take(&mut self, planned: Planned, epoch: u64) {
-        let Some(lane) = self.each.get_mut(&planned.message.position.partition) else { return };
-        if lane.reads.is_some_and(|reads| epoch >= reads) {
-            self.held.0 += 1;
-            self.held.1 += planned.message.size();
-            lane.waiting.push_back(Arc::new(planned));
-        }
+    /// A message for its lane; `false`: it is of an assignment that is over, or will be read again, and is dropped.
+    pub(super) fn take(&mut self, planned: Planned, epoch: u64) -> bool {
+        let lane = self.each.get_mut(&planned.message.position.partition);
+        let Some(lane) = lane.filter(|lane| lane.reads.is_some_and(|reads| epoch >= reads)) else { return false };
+        self.held.0 += 1;
+        self.held.1 += planned.message.size();
+        lane.waiting.push_back(Arc::new(planned));
+        true
     }
 
     /// Messages that are held, and their bytes, without the files in work.
@@ -233,7 +233,7 @@ mod tests {
         let mut lanes = Lanes::default();
         lanes.open(vec![partition()], 1);
         for (offset, value) in values.iter().enumerate() {
-            lanes.take(plan(message(None, value, i64::try_from(offset).unwrap()), Speaks::Nodes, 0), 1);
+            assert!(lanes.take(plan(message(None, value, i64::try_from(offset).unwrap()), Speaks::Nodes, 0), 1));
         }
         lanes
     }
@@ -261,14 +261,13 @@ mod tests {
     #[test]
     fn a_file_takes_no_room_and_what_is_behind_it_is_read_again() {
         let mut lanes = lanes(&[FILE, IDS, IDS]);
-        let more = |lanes: &mut Lanes, offset, epoch| {
-            lanes.take(plan(message(None, IDS, offset), Speaks::Nodes, 0), epoch);
-        };
+        let more =
+            |lanes: &mut Lanes, offset, epoch| lanes.take(plan(message(None, IDS, offset), Speaks::Nodes, 0), epoch);
         let piece = lanes.begin(10).remove(0);
         assert_eq!((piece.messages.len(), piece.rewind), (1, Some(1)));
         assert_eq!((lanes.held(), lanes.files()), ((0, 0), 1));
         // It was on its way, and comes again.
-        more(&mut lanes, 3, 1);
+        assert!(!more(&mut lanes, 3, 1));
         assert_eq!(lanes.held(), (0, 0));
         assert_eq!(lanes.pausing(100), [(partition(), true)]);
         assert_eq!(lanes.finish(&partition(), 1, 1), Some(1));
@@ -276,9 +275,9 @@ mod tests {
         assert_eq!(lanes.pausing(100), []);
         lanes.rewound(&partition(), 4);
         assert_eq!(lanes.pausing(100), [(partition(), false)]);
-        more(&mut lanes, 2, 3);
+        assert!(!more(&mut lanes, 2, 3));
         assert_eq!(lanes.held(), (0, 0));
-        more(&mut lanes, 1, 4);
+        assert!(more(&mut lanes, 1, 4));
         assert_eq!(lanes.held().0, 1);
         let piece = lanes.begin(10).remove(0);
         assert_eq!((piece.messages[0].message.position.offset, piece.rewind), (1, None));
@@ -289,7 +288,7 @@ mod tests {
         let mut lanes = lanes(&[IDS]);
         let piece = lanes.begin(10).remove(0);
         lanes.open(vec![partition()], 2);
-        lanes.take(plan(message(None, IDS, 7), Speaks::Nodes, 0), 1);
+        assert!(!lanes.take(plan(message(None, IDS, 7), Speaks::Nodes, 0), 1));
         assert_eq!(lanes.held(), (0, 0));
         assert!(*piece.stop.borrow());
         assert_eq!(lanes.finish(&partition(), 1, 1), None);

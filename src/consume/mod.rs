@@ -196,12 +196,13 @@ impl Consume {
                         failed = Some(BrokerError::own("the thread that reads from the broker has ended".to_owned()));
                         break;
                     };
-                    events::consumed(messages.len());
-                    let now = now();
+                    let (now, mut taken) = (now(), 0);
                     for message in messages {
                         let catalogue = self.speaks.is_match(&message.position.partition.topic);
-                        lanes.take(plan(message, if catalogue { Speaks::Catalogue } else { Speaks::Nodes }, now), epoch);
+                        let speaks = if catalogue { Speaks::Catalogue } else { Speaks::Nodes };
+                        taken += usize::from(lanes.take(plan(message, speaks, now), epoch));
                     }
+                    events::consumed(taken);
                 }
             }
         }

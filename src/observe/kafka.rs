@@ -157,10 +157,10 @@ pub fn retried(about: About<'_>, tries: u32, delay: Duration, reason: &str) {
 }
 
 /// So many messages were tried again together, or one of a file so often.
-pub fn tried_again(count: usize) {
+pub fn tried_again(count: usize, reason: &str) {
     counter!("parser_kafka_retries_total").increment(count as u64);
     if count > 0 {
-        warn!(count, "tries failed and are made again");
+        warn!(count, reason, "tries failed and are made again");
     }
 }
 

@@ -298,7 +298,8 @@ fn jobs_that_ended_long_ago_are_forgotten_and_nothing_else() {
     let left = world.sql("SELECT position FROM message_job ORDER BY position");
     assert_eq!(left.concat(), ["1", "2", "3"]);
     assert_eq!(world.count("SELECT count(*) FROM message_outbox"), 3);
-    // What they made stays.
+    // Its import went with it; what they made stays.
+    assert_eq!(world.count("SELECT count(*) FROM import_record"), 3);
     assert_eq!(world.count("SELECT count(*) FROM nodes"), 4);
     assert_eq!(consumer.stop(), Some(0));
 }
