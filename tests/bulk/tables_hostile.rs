@@ -324,7 +324,20 @@ fn a_line_that_is_too_long_is_rejected_alone() {
     assert_eq!(done.counts(1), "PARTIALLY_FAILED 4 2 0 0 0 2");
     let reasons = world.read("r/t.reasons.jsonl");
     assert_eq!(reasons.matches("line_too_long").count(), 2, "{reasons}");
-    assert!(reasons.contains("\"line\":2") && reasons.contains("\"kept\":false"), "{reasons}");
+    assert!(reasons.contains("\"line\":2") && !reasons.contains("\"kept\":false"), "{reasons}");
+    // They are too long to be held, not to be copied.
+    assert_eq!(world.read("r/t.jsonl"), long.repeat(2));
+    // A file of other lines between them, packed, its last line without an end; and what cannot be read again.
+    let text = format!("{{\"id\":5}}\n{{\"id\"\n{long}{{\"id\":6}}\n{}", long.trim_end());
+    world.write("u.jsonl.gz", crate::world::gzip(text.as_bytes()));
+    let done = run(&world, &["u.jsonl.gz", "--rejects", "r"], &[("IMPORT_MAX_LINE_MIB", "2")]);
+    assert_eq!(done.counts(1), "PARTIALLY_FAILED 5 2 0 0 0 3");
+    assert_eq!(world.read("r/u.jsonl"), format!("{{\"id\"\n{long}{long}"));
+    let mut child = world.import(&["-", "--table", "t", "--rejects", "r"], &[("IMPORT_MAX_LINE_MIB", "2")]);
+    let mut child = child.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(long.as_bytes()).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
+    assert!(world.read("r/stdin.reasons.jsonl").contains("\"kept\":false"));
     assert_eq!(run(&world, &["t.jsonl"], &[]).counts(0), "COMPLETED 4 1 0 2 1 0");
 }
 

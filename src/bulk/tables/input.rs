@@ -86,6 +86,47 @@ impl Input {
     }
 }
 
+/// Reads a source once more and gives the lines that begin at these offsets, in their order, to `write`, piece by piece
+/// and each with its end: lines that are too long to be held. Standard input cannot be read again and gives none.
+pub async fn copy_lines(
+    sources: &Sources,
+    source: &Source,
+    offsets: &[u64],
+    mut write: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<u64, BulkError> {
+    let (Source::Object(_), Some(first)) = (source, offsets.first()) else { return Ok(0) };
+    let input = Input::open(sources, source, Position { line: 0, offset: *first }, None).await?;
+    let (mut bytes, mut at, mut wanted) = (input.bytes(|_| ()), *first, offsets.iter().peekable());
+    let (mut inside, mut copied) = (false, 0);
+    while let Some(piece) = bytes.next().await {
+        let mut piece = piece?;
+        while !piece.is_empty() {
+            let len = if inside {
+                let end = memchr::memchr(b'\n', &piece);
+                let len = end.map_or(piece.len(), |end| end + 1);
+                write(&piece[..len])?;
+                inside = end.is_none();
+                len
+            } else {
+                let Some(next) = wanted.peek() else { return Ok(copied) };
+                let left = usize::try_from(next.saturating_sub(at)).unwrap_or(usize::MAX);
+                if left == 0 {
+                    inside = true;
+                    copied += 1;
+                    wanted.next();
+                }
+                left.min(piece.len())
+            };
+            piece.advance(len);
+            at += len as u64;
+        }
+    }
+    if inside {
+        write(b"\n")?;
+    }
+    Ok(copied)
+}
+
 /// Keeps bytes in a file without a name and gives them from there: whoever reads them then waits for no network.
 pub(super) async fn spooled(mut bytes: ObjectBytes) -> Result<ObjectBytes, BulkError> {
     let fault = |error: std::io::Error| StoreError::from_io(&std::env::temp_dir(), Party::Backend, &error);

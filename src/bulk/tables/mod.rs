@@ -31,6 +31,8 @@ use crate::store::imported::{self, Definition};
 use crate::store::objects::{ObjectError, Position, Sources};
 use input::Input;
 
+pub use input::copy_lines;
+
 pub(in crate::bulk) use input::stdin;
 use parse::Rules;
 use read::{Budget, Item};

@@ -115,7 +115,7 @@ pub(super) fn parse(chunk: &Chunk, rules: &Arc<Rules>) -> Rows {
         parser.rows.rejects.push(Reject {
             at: chunk.at,
             code: "line_too_long",
-            message: format!("the line has {len} bytes, more than IMPORT_MAX_LINE_MIB allows; they are not kept"),
+            message: format!("the line has {len} bytes, more than IMPORT_MAX_LINE_MIB allows"),
             original: Bytes::new(),
         });
         return parser.rows;

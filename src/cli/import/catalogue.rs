@@ -33,7 +33,7 @@ pub(super) async fn each(context: &Context<'_>, files: &[Source]) -> Result<(Vec
             _ => Exit::Interrupted,
         });
         if let (Some(folder), Some(batch), true) = (&context.args.rejects, summary.batch, summary.rows.failed > 0) {
-            report::write_lines(folder, context.imports.store(), batch, file.name(), &mut taken).await?;
+            report::write_lines(folder, context, batch, file, &mut taken).await?;
         }
         lines.push(Line {
             file: file.to_string(),

@@ -7,11 +7,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::Context;
+use crate::bulk::inputs::Source;
 use crate::bulk::registry::stem;
-use crate::cli::table;
+use crate::bulk::tables::copy_lines;
+use crate::cli::{messages, table};
+use crate::error::{Fault as _, chain};
 use crate::model::{ImportStatus, RowCounts};
-use crate::store::imports::failed_rows;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+use crate::store::imports::{FailedRow, failed_rows};
 
 /// Failed rows that are read from the store at once.
 const PAGE: u32 = 1000;
@@ -103,32 +107,52 @@ pub(super) fn own_name(name: &str, taken: &mut HashSet<String>) -> String {
 }
 
 /// Rejected lines of one file as they were, in a file of the same name that can be mended and imported, and in another
-/// one why, line by line. `taken`: names that other files of this run have.
+/// one why, line by line. Lines that were too long to be kept stand last: they are read from their source once more, if
+/// that can be. `taken`: names that other files of this run have.
 pub(super) async fn write_lines(
     folder: &Path,
-    store: &Store,
+    context: &Context<'_>,
     batch: i64,
-    name: &str,
+    source: &Source,
     taken: &mut HashSet<String>,
 ) -> Result<(), StoreError> {
+    let (name, store) = (source.name(), context.imports.store());
     let own = own_name(name, taken);
     let fault = |error: std::io::Error| StoreError::from_io(folder, crate::error::Party::Backend, &error);
     std::fs::create_dir_all(folder).map_err(fault)?;
     let open = |name: String| File::create(folder.join(name)).map(BufWriter::new).map_err(fault);
     let (mut lines, mut reasons) = (open(format!("{own}.jsonl"))?, open(format!("{own}.reasons.jsonl"))?);
-    let mut after = 0;
+    let mut reason = |failure: &FailedRow, kept: bool| {
+        let reason = json!({ "file": name, "line": failure.line, "byte_offset": failure.offset, "code": failure.code,
+            "message": failure.message, "kept": kept });
+        writeln!(reasons, "{reason}").map_err(fault)
+    };
+    let (mut after, mut long) = (0, Vec::new());
     loop {
         let some = store.read(move |session| failed_rows(session, batch, after, PAGE)).await?;
         let Some(last) = some.last() else { break };
         after = last.line;
-        for failure in &some {
-            let reason = json!({ "file": name, "line": failure.line, "byte_offset": failure.offset, "code": failure.code,
-                "message": failure.message, "kept": failure.original.is_some() });
-            if let Some(original) = &failure.original {
-                lines.write_all(original).and_then(|()| lines.write_all(b"\n")).map_err(fault)?;
+        for failure in some {
+            match &failure.original {
+                Some(original) => {
+                    lines.write_all(original).and_then(|()| lines.write_all(b"\n")).map_err(fault)?;
+                    reason(&failure, true)?;
+                }
+                None => long.push(failure),
             }
-            writeln!(reasons, "{reason}").map_err(fault)?;
         }
+    }
+    let offsets: Vec<u64> = long.iter().map(|failure| failure.offset).collect();
+    let copied =
+        match copy_lines(context.sources, source, &offsets, |bytes| lines.write_all(bytes).map_err(fault)).await {
+            Ok(copied) => copied,
+            Err(error) => {
+                messages::error(&context.redactor.redact(&chain(&error)), error.hint().as_deref());
+                0
+            }
+        };
+    for (number, failure) in (0..).zip(&long) {
+        reason(failure, number < copied)?;
     }
     lines.flush().and_then(|()| reasons.flush()).map_err(fault)
 }

@@ -221,8 +221,7 @@ impl Each<'_> {
                 (&self.context.args.rejects, self.bulk_file(index), &end)
                 && rows.failed > 0
             {
-                let name = file.source.name();
-                report::write_lines(folder, self.context.imports.store(), known.batch, name, &mut taken).await?;
+                report::write_lines(folder, self.context, known.batch, &file.source, &mut taken).await?;
             }
             lines.push(Line {
                 file: file.source.to_string(),
