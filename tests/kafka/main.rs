@@ -17,6 +17,7 @@ mod dead;
 mod doubt;
 mod files;
 mod lag;
+mod lists;
 mod messages;
 mod mock;
 mod outages;
