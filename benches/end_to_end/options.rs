@@ -34,6 +34,7 @@ scenarios (default: all)
   --messages N messages of `kafka` (default 200000)
   --memory-messages N   those of its look at memory (default 1000000)
   --file-nodes N   rows of its file (default 100000)
+  --consumer-percent N   only rates, of one and of two processes that each get this much of a core (cgroups, root)
   --engine E   `sqlite` or `postgres` for these five (default: both, PostgreSQL as a cluster of the benchmark's own)
   --runs N     measure so many times and print the median (default 3; 1 for the backend, whose runs are long)
   --bin PATH   measure this program instead of building the release binary";
@@ -71,6 +72,7 @@ pub(crate) struct Options {
     pub(crate) messages: u64,
     pub(crate) memory_messages: u64,
     pub(crate) file_nodes: u64,
+    pub(crate) consumer_percent: Option<u32>,
     pub(crate) runs: usize,
     /// Of the backend's scenarios.
     pub(crate) backend_runs: usize,
@@ -92,6 +94,7 @@ impl Options {
             messages: 200_000,
             memory_messages: 1_000_000,
             file_nodes: 100_000,
+            consumer_percent: None,
             runs: 3,
             backend_runs: 1,
             help: false,
@@ -117,6 +120,7 @@ impl Options {
                 "kafka" => options.scenarios.push(Scenario::Kafka),
                 "--messages" => options.messages = value()?.parse()?,
                 "--file-nodes" => options.file_nodes = value()?.parse()?,
+                "--consumer-percent" => options.consumer_percent = Some(value()?.parse()?),
                 "--memory-messages" => options.memory_messages = value()?.parse()?,
                 "backend" => options.scenarios.extend(Scenario::BACKEND),
                 "--records" => options.records = value()?.parse()?,

@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use super::scratch;
 use crate::cluster::{Database, sql};
 use crate::options::Options;
-use crate::process::Helper;
+use crate::process::{Helper, Share};
 use crate::report::{about, figure, float, mebibytes};
 use crate::served::{cluster_cpu, database};
 
@@ -47,18 +47,21 @@ const DEADLINE: Duration = Duration::from_secs(3600);
 pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     let broker = brokers::calfkit().context("no broker: run .ci/brokers.sh")?;
     let messages = options.messages;
-    let command = format!("--features kafka -- kafka --messages {messages} --runs {}", options.runs);
+    let percent = options.consumer_percent;
+    let each = percent.map(|percent| format!(" --consumer-percent {percent}")).unwrap_or_default();
+    let command = format!("--features kafka -- kafka --messages {messages}{each} --runs {}", options.runs);
 
     let mut rates = Vec::new();
     for processes in [1, 2] {
         let (mut some, mut costs) = (Vec::new(), [Vec::new(), Vec::new()]);
         for _ in 0..options.runs {
-            let (rate, both) = Run::new(&broker.address)?.rate(parser, messages, processes)?;
+            let (rate, both) = Run::new(&broker.address)?.rate(parser, messages, processes, percent)?;
             some.push(rate);
             costs.iter_mut().zip(both).for_each(|(costs, cost)| costs.push(cost));
         }
         let plural = if processes == 1 { "process" } else { "processes" };
-        about(&format!("{messages} reference messages of {IDS} ids, PostgreSQL, {processes} {plural}"), &command);
+        let held = percent.map(|percent| format!(" of {percent} % of a core each")).unwrap_or_default();
+        about(&format!("{messages} reference messages of {IDS} ids, PostgreSQL, {processes} {plural}{held}"), &command);
         figure("  messages a second", some.clone(), "1/s", None);
         let [own, postgres] = costs;
         figure("  CPU a message", own, "µs", None);
@@ -68,6 +71,9 @@ pub(crate) fn run(parser: &Path, options: &Options) -> anyhow::Result<()> {
     }
     about("reference messages, two processes against one", &command);
     figure("  times as many a second", vec![rates[1] / rates[0]], "", None);
+    if percent.is_some() {
+        return Ok(());
+    }
 
     let run = Run::new(&broker.address)?;
     let load = rates[0] / 2.0;
@@ -214,10 +220,17 @@ impl Run {
     }
 
     /// Messages a second, and what each costs the consumers and PostgreSQL in microseconds.
-    fn rate(&self, parser: &Path, messages: u64, processes: usize) -> anyhow::Result<(f64, [f64; 2])> {
+    fn rate(
+        &self,
+        parser: &Path,
+        messages: u64,
+        processes: usize,
+        percent: Option<u32>,
+    ) -> anyhow::Result<(f64, [f64; 2])> {
         let consumers = self.consume(parser, processes)?;
+        let consumers = consumers.into_iter().map(|one| Share::of(one, percent)).collect::<anyhow::Result<Vec<_>>>()?;
         let cpu = || {
-            let own = consumers.iter().map(Helper::cpu).sum::<anyhow::Result<Duration>>()?;
+            let own = consumers.iter().map(Share::cpu).sum::<anyhow::Result<Duration>>()?;
             anyhow::Ok([own, cluster_cpu()?])
         };
         self.send_all(messages)?;
