@@ -8,4 +8,6 @@ mod http;
 mod lines;
 mod rude;
 mod s3;
+#[expect(dead_code, reason = "other tests start the program with it")]
+mod shelf;
 mod world;
