@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use crate::place::{IMPORTS, JSON, LINES, Place, Served, command, lines, on_each_engine, record};
-use crate::rude::{Rude, honest};
+use crate::rude::{Rude, honest, through};
+use crate::shelf::Shelf;
 use crate::world::{generated, gzip, until};
 
 const FOLDER: (&str, &str) = ("IMPORT_FILES_PATH", "in");
@@ -253,6 +254,53 @@ fn a_server_imports_tables_too() {
         let ended = served.finalise(&own);
         assert_eq!(ended["status"], "failed");
         assert!(ended["reason"].as_str().unwrap().contains("table of the program itself"), "{ended}");
+    });
+}
+
+#[test]
+fn a_server_imports_what_its_bucket_has_however_often_the_connection_is_cut() {
+    let shelf = Shelf::new();
+    let Some(target) = shelf.plain() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let put = |key: &str, content: &[u8]| runtime.block_on(shelf.put(key, content));
+    let things: String = (0..2000).map(|id| json!({ "id": id, "name": format!("n{id}") }).to_string() + "\n").collect();
+    put("in/users.csv", generated(1000).as_bytes());
+    put("in/things.jsonl", things.as_bytes());
+    put("in/records.jsonl", &lines((1..=200).map(record)));
+    put("other/users.csv", b"id,group\n1,g\n");
+    let cutting = Rude::new(move |asked| through(asked, &target, 10_000));
+    let (rule, endpoint) = (format!("{}/{}", shelf.bucket(), shelf.key("in/")), cutting.url(""));
+    let mut env = shelf.env_but("S3_ENDPOINT", &endpoint);
+    env.extend([("IMPORT_BUCKETS", rule.as_str()), ("IMPORT_READ_BACKOFF_SECONDS", "0.01")]);
+    env.push(("IMPORT_READ_TRIES", "20"));
+    on_each_engine(|place| {
+        let served = serve(place, &env);
+        let resumed = || cutting.asked().iter().filter(|asked| asked.start().is_some()).count();
+        let tables = json!({ "source": "test", "format": "tables", "options": {} });
+        for (import, key, expected) in [
+            (nodes_import(&served, None), "in/users.csv", "1000 0 0 0 0"),
+            (served.import(&tables), "in/things.jsonl", "2000 0 0 0 0"),
+        ] {
+            let before = resumed();
+            send(&served, &import, &url(&shelf.url(key)));
+            let ended = served.finalise(&import);
+            assert_eq!((&ended["status"], rows(&ended).as_str()), (&json!("completed"), expected), "{ended}");
+            assert!(resumed() > before, "{key}");
+        }
+        let records = served.import(&json!({ "source": "test" }));
+        let before = resumed();
+        send(&served, &records, &url(&shelf.url("in/records.jsonl")));
+        let forbidden = served.send(&records, &[JSON], url(&shelf.url("other/users.csv")).to_string().as_bytes());
+        assert_eq!(forbidden.refusal(), (403, "storage_url_forbidden".to_owned()));
+        let ended = served.finalise(&records);
+        assert_eq!((&ended["status"], &ended["results"]["completed"]), (&json!("completed"), &json!(200)), "{ended}");
+        assert!(resumed() > before);
+        let import = nodes_import(&served, None);
+        send(&served, &import, &url(&shelf.url("in/none.csv")));
+        let ended = served.finalise(&import);
+        assert_eq!(ended["status"], "failed", "{ended}");
+        assert!(ended["reason"].as_str().unwrap().contains("does not exist"), "{ended}");
+        assert_eq!(counted(place).0, 1000);
     });
 }
 

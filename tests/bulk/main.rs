@@ -8,7 +8,6 @@
 )]
 
 #[path = "../objects/bucket.rs"]
-#[expect(dead_code, reason = "other tests look into its folder, too")]
 mod bucket;
 mod busy;
 #[path = "../postgres/cluster.rs"]
@@ -33,7 +32,7 @@ mod rows;
 #[path = "../objects/rude.rs"]
 mod rude;
 #[path = "../objects/shelf.rs"]
-#[expect(dead_code, reason = "messages have to be allowed its bucket")]
+#[expect(dead_code, reason = "other tests ask for more")]
 mod shelf;
 mod spectrum;
 mod tables;

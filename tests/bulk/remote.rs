@@ -3,25 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::rude::{Rude, honest};
+use crate::rude::{Rude, honest, through};
 use crate::shelf::Shelf;
 use crate::tables::{lines, run};
 use crate::world::{World, generated, gzip, signal, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_gives_its_files() {
-    let shelf = Shelf::new().await;
+    let shelf = Shelf::new();
     shelf.put("in/users.csv.gz", &gzip(generated(2000).as_bytes())).await;
     let world = World::new();
     let (env, url) = (shelf.env(), shelf.url("in/users.csv.gz"));
     let done = world.run_with(&[&url], &env);
     assert_eq!(done.counts(0), "COMPLETED 2000 2000 0 0 0 0");
-    let wrong = [env[0], env[1], ("S3_SECRET_ACCESS_KEY", "wrong-secret")];
-    let refused = world.run_with(&[&url], &wrong);
+    let refused = world.run_with(&[&url], &shelf.env_but("S3_SECRET_ACCESS_KEY", "wrong-secret"));
     assert_eq!(refused.code(), Some(3));
     assert!(!refused.said().contains("wrong-secret"), "{}", refused.said());
     assert_eq!(shelf.left(["in/users.csv.gz"]).await, [true]);
-    shelf.clear(&["in/users.csv.gz"]).await;
 }
 
 #[test]
@@ -35,6 +33,41 @@ fn a_download_that_is_cut_again_and_again_is_imported_once() {
     assert!(server.asked().len() >= 3 && server.asked()[1].start().is_some());
     assert_eq!((server.asked()[0].nth, server.asked()[0].path.as_str()), (0, "/users.csv.gz"));
     assert_eq!(server.host(), server.address.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_whose_connection_is_cut_again_and_again_is_imported_once_and_never_half_new() {
+    let shelf = Shelf::new();
+    let Some(server) = shelf.plain() else { return };
+    let packed = gzip(generated(20_000).as_bytes());
+    let cut = packed.len() / 3;
+    shelf.put("users.csv.gz", &packed).await;
+    let target = server.clone();
+    let cutting = Rude::new(move |asked| through(asked, &target, cut));
+    let world = World::new();
+    let (url, fast) = (shelf.url("users.csv.gz"), ("IMPORT_READ_BACKOFF_SECONDS", "0.01"));
+    let done = world.run_with(&[&url], &[&shelf.env_but("S3_ENDPOINT", &cutting.url(""))[..], &[fast]].concat());
+    assert_eq!(done.counts(0), "COMPLETED 20000 20000 0 0 0 0");
+    let starts: Vec<_> = cutting.asked().iter().filter_map(crate::rude::Asked::start).collect();
+    assert!(starts.starts_with(&[cut, 2 * cut]), "{starts:?}");
+
+    // Who asks for the rest finds another file.
+    let (other, runtime) = (generated(20_000).replace("City", "Town"), tokio::runtime::Handle::current());
+    let (shelf, world) = (Arc::new(shelf), World::new());
+    // The server stays when the test has ended, the shelf must not.
+    let kept = Arc::downgrade(&shelf);
+    let replacing = Rude::new(move |asked| {
+        if asked.start().is_some() {
+            let shelf = kept.upgrade().unwrap();
+            runtime.block_on(shelf.put("users.csv.gz", &gzip(other.as_bytes())));
+        }
+        through(asked, &server, cut)
+    });
+    let endpoint = replacing.url("");
+    let changed = world.run_with(&[&url], &[&shelf.env_but("S3_ENDPOINT", &endpoint)[..], &[fast]].concat());
+    assert_eq!(changed.code(), Some(3), "{}", changed.said());
+    assert!(changed.said().contains("has changed since reading it began"), "{}", changed.said());
+    assert_eq!(world.rows("SELECT count(*) FROM node_metadata WHERE metadata_value LIKE 'Town%'"), ["0"]);
 }
 
 #[test]
@@ -74,7 +107,7 @@ fn stopped_by_a_signal_it_says_how_to_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_bucket_has_below_a_prefix_is_imported_and_taken_away() {
-    let shelf = Shelf::new().await;
+    let shelf = Shelf::new();
     let rows = generated(300);
     for (key, text) in [
         ("in/b.csv.gz", gzip(rows.as_bytes())),
@@ -101,10 +134,9 @@ async fn what_a_bucket_has_below_a_prefix_is_imported_and_taken_away() {
     assert_eq!(shelf.left(keys).await, [false, false, true, true, true]);
     let nothing = world.run_with(&[&shelf.url("other/")], &env);
     assert_eq!(nothing.code(), Some(2), "{}", nothing.said());
-    let wrong = world.run_with(&[&folder], &[env[0], env[1], ("S3_SECRET_ACCESS_KEY", "wrong-secret")]);
+    let wrong = world.run_with(&[&folder], &shelf.env_but("S3_SECRET_ACCESS_KEY", "wrong-secret"));
     assert_eq!(wrong.code(), Some(3), "{}", wrong.said());
     assert!(!wrong.said().contains("wrong-secret"), "{}", wrong.said());
-    shelf.clear(&keys).await;
 }
 
 #[test]
@@ -144,7 +176,9 @@ fn the_command_to_go_on_holds_no_password() {
         reply
     });
     let world = World::new();
-    let into = database.url.replace("postgres@", "postgres:hunter2hunter2@");
+    // One that has no password is given one.
+    let (user, password) = database.login().split_once(':').unwrap_or((database.login(), "hunter2hunter2"));
+    let into = database.url_of(&format!("{user}:{password}"));
     let args = [&server.url("/users.csv?part=hidden7"), "--batch-size", "100", "--into", &into];
     let child = world.command(&args, &[]).spawn().unwrap();
     let begun = "SELECT count(*) FROM pg_class WHERE relname = 'bulk_piece'";
@@ -154,7 +188,7 @@ fn the_command_to_go_on_holds_no_password() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{said}");
-    for secret in ["hunter2", "hidden7"] {
+    for secret in [password, "hidden7"] {
         assert!(!said.contains(secret), "{said}");
     }
     assert!(said.contains("--into env:IMPORT_INTO") && said.contains("hint: put it into the variable"), "{said}");
@@ -166,7 +200,7 @@ fn the_command_to_go_on_holds_no_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_come_from_buckets_and_servers_too() {
-    let shelf = Shelf::new().await;
+    let shelf = Shelf::new();
     let keys = ["in/a.jsonl.gz", "in/b.jsonl", "in/c.csv"];
     shelf.put(keys[0], &gzip(lines(0, 300).as_bytes())).await;
     shelf.put(keys[1], lines(0, 20).as_bytes()).await;
@@ -176,7 +210,6 @@ async fn tables_come_from_buckets_and_servers_too() {
     assert_eq!(done.counts(0), "COMPLETED 300 300 0 0 0 0");
     assert_eq!(world.rows("SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b)"), ["300|20"]);
     assert_eq!(shelf.left(keys).await, [false, false, true]);
-    shelf.clear(&keys).await;
     let packed = zstd::encode_all(lines(0, 500).as_bytes(), 1).unwrap();
     let cut = packed.len() / 3;
     let server = Rude::new(move |asked| honest(asked, &packed, "\"v1\"", cut));

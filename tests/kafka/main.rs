@@ -8,7 +8,6 @@
 
 mod brokers;
 #[path = "../objects/bucket.rs"]
-#[expect(dead_code, reason = "other tests look into its folder, too")]
 mod bucket;
 #[path = "../postgres/cluster.rs"]
 #[expect(dead_code, reason = "other tests speak TLS, too")]

@@ -1,4 +1,4 @@
-//! An HTTP server that does what a test says: cuts, lies, redirects, hangs.
+//! An HTTP server that does what a test says: cuts, lies, redirects, hangs; by itself or before another server.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -121,4 +121,18 @@ pub(crate) fn honest(asked: &Asked, content: &[u8], etag: &str, cut: usize) -> R
     }
     let range = format!("Content-Range: bytes {start}-{}/{}", content.len() - 1, content.len());
     answer("206 Part", &[&etag, &length, &range], sent)
+}
+
+/// What the server at `host:port` answers to the same request (of none with a body), cut after so many bytes of the body. Who signs asks this
+/// server, and its name is passed on with the rest: the signature is as good there.
+pub(crate) fn through(asked: &Asked, target: &str, cut: usize) -> Reply {
+    let mut server = TcpStream::connect(target).unwrap();
+    // Its answer's end is the connection's. That line is not signed.
+    let head = asked.head.strip_suffix("\r\n").unwrap();
+    server.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    server.read_to_end(&mut bytes).unwrap();
+    let body = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    bytes.truncate(body + cut);
+    Reply { bytes, hangs: false }
 }

@@ -32,6 +32,7 @@ pub(crate) fn database() -> Option<Database> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = SHARED.get_or_init(|| match std::env::var("DATABASE_URL") {
         Ok(url) if url.starts_with("postgres") => {
+            let url = url.split('?').next().unwrap();
             let address = url[..=url.rfind('/').unwrap()].to_owned();
             Some(Cluster { address, bin: PathBuf::new(), data: PathBuf::new(), _guard: None })
         }
@@ -134,6 +135,18 @@ impl Cluster {
         sql(&format!("{}postgres", self.address), "ALTER SYSTEM SET ssl = on");
         self.control(&["restart"]);
         Some(certificate)
+    }
+}
+
+impl Database {
+    /// `user`, or `user:password`.
+    pub(crate) fn login(&self) -> &str {
+        self.url.split_once("://").unwrap().1.rsplit_once('@').unwrap().0
+    }
+
+    /// Its address for somebody else.
+    pub(crate) fn url_of(&self, login: &str) -> String {
+        format!("postgres://{login}@{}", self.url.rsplit_once('@').unwrap().1)
     }
 }
 

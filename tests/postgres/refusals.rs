@@ -2,7 +2,7 @@
 
 use parser::store::{Location, Store};
 
-use crate::cluster::{Database, database, sql};
+use crate::cluster::{Cluster, database, sql};
 use crate::place::{parser, server};
 
 /// What `parser serve` and `parser run --sandbox` say about this address; both must end with this code.
@@ -20,19 +20,16 @@ fn refused(url: &str, code: i32) -> String {
     said.concat()
 }
 
-fn with_user(database: &Database, user: &str) -> String {
-    database.url.replace("postgres@", &format!("{user}@"))
-}
-
 #[test]
 fn a_wrong_password_is_a_refused_login() {
     let Some(database) = database() else { return };
     let make =
         "DO $$ BEGIN CREATE ROLE locked LOGIN PASSWORD 'right'; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
     sql(&database.url, make);
-    let said = refused(&with_user(&database, "locked:S3CRET-S3CRET"), 4);
+    let said = refused(&database.url_of("locked:S3CRET-S3CRET"), 4);
     assert!(said.contains("refuses the login") && said.contains("hint: check user and password"), "{said}");
-    assert!(refused(&with_user(&database, "locked"), 4).contains("refuses the login"), "without any password");
+    assert!(refused(&database.url_of("locked"), 4).contains("refuses the login"), "without any password");
+    sql(&database.url, "DROP ROLE locked");
 }
 
 #[test]
@@ -62,10 +59,9 @@ fn an_address_that_is_none_is_a_usage_error() {
 
 #[test]
 fn tls_that_is_required_is_not_given_up() {
-    let Some(database) = database() else { return };
-    if std::env::var("DATABASE_URL").is_ok_and(|url| url.starts_with("postgres")) {
-        return;
-    }
+    // A given server may speak TLS.
+    let Some(cluster) = Cluster::start() else { return };
+    let database = cluster.database();
     for mode in ["require", "verify-full"] {
         let said = refused(&format!("{}?sslmode={mode}", database.url), 4);
         assert!(said.contains("by TLS"), "{said}");
@@ -98,14 +94,15 @@ async fn tables_that_were_made_otherwise_are_noticed() {
 #[test]
 fn a_user_without_rights_hears_which() {
     let Some(database) = database() else { return };
-    let make = "DO $$ BEGIN CREATE ROLE poor LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+    let make = "DO $$ BEGIN CREATE ROLE poor LOGIN PASSWORD 'poor'; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
     sql(&database.url, make);
     let folder = tempfile::tempdir().unwrap();
-    let url = with_user(&database, "poor");
+    let url = database.url_of("poor:poor");
     let output = parser(folder.path(), &["run", "--mode", "full", "--sandbox"], &[("DATABASE_URL", &url)]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("permission denied") && said.contains("hint: grant it"), "{said}");
+    sql(&database.url, "DROP ROLE poor");
 }
 
 #[test]
