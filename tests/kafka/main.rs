@@ -16,6 +16,7 @@ mod cluster;
 mod dead;
 mod doubt;
 mod files;
+mod handover;
 mod lag;
 mod messages;
 mod mock;
