@@ -117,9 +117,9 @@ fn what_is_dealt_with_is_told_before_the_rest_fails() {
 }
 
 /// `parser serve --consume` on a free port.
-struct Served {
+pub(crate) struct Served {
     child: std::process::Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Drop for Served {
@@ -129,9 +129,9 @@ impl Drop for Served {
     }
 }
 
-const TOKEN: &str = "a-token-that-is-long-enough-for-everybody";
+pub(crate) const TOKEN: &str = "a-token-that-is-long-enough-for-everybody";
 
-fn serve(world: &World) -> Served {
+pub(crate) fn serve(world: &World) -> Served {
     use std::io::BufRead as _;
     let mut command = world.command(&["serve", "--consume", "--listen", "127.0.0.1:0"]);
     let mut child = command.env("INTERNAL_TOKEN", TOKEN).stderr(std::process::Stdio::null()).spawn().unwrap();

@@ -14,6 +14,7 @@ mod bucket;
 #[expect(dead_code, reason = "other tests speak TLS, too")]
 mod cluster;
 mod dead;
+mod dealing;
 mod doubt;
 mod files;
 mod handover;
