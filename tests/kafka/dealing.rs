@@ -173,10 +173,7 @@ fn most_memory(world: &World, args: &[&str]) -> (u64, Option<i32>) {
 #[test]
 fn letters_that_do_not_fit_into_memory_are_dealt_with() {
     const LETTERS: usize = 320;
-    let Some(broker) = brokers::calfkit() else { return };
-    let Some(world) = World::new(&broker.address) else { return };
-    world.topic(&world.users(), 1);
-    world.topic(&world.dead_letters(), 2);
+    let Some((_broker, counting, world)) = counted_world() else { return };
     let large = "x".repeat(320 << 10);
     for some in 0..LETTERS / 20 {
         // The test need not hold them all either.
@@ -194,6 +191,10 @@ fn letters_that_do_not_fit_into_memory_are_dealt_with() {
         assert!(most < bound, "{args:?}: {most} KiB, {small} KiB without letters");
     }
     assert_eq!(world.count("SELECT count(*) FROM dead_letter_settled"), LETTERS);
+    // Who looks for one reads no further.
+    let (found, bytes) = counting.counted(|| world.run(&["dlq", "show", "letter-3"]));
+    assert!(found.status.success());
+    assert!(bytes < LETTERS * large.len() / 2, "{bytes}");
 }
 
 #[test]

@@ -48,18 +48,21 @@ impl Pass {
         let (send, groups) = mpsc::channel(1);
         let reading = tokio::task::spawn_blocking(move || {
             let (mut firsts, mut group, mut bytes) = (Firsts::new(), Vec::new(), 0);
+            let mut awaited = fits.ids.clone();
             reader.read(&topic, &from, |message| {
                 let number = message.position.partition.number;
                 let letter = DeadLetter::new(message);
                 firsts.entry(number).or_insert_with(|| letter.given_up());
+                // Behind the last of some ids there is nothing to look for.
+                let next = if awaited.remove(&letter.id) && awaited.is_empty() { Next::Enough } else { Next::More };
                 if !fits.fits(&letter) {
-                    return Next::More;
+                    return next;
                 }
                 let letter = if whole { letter } else { letter.head() };
                 bytes += letter.message.size();
                 group.push(letter);
-                if group.len() < GROUP.0 && bytes < GROUP.1 {
-                    return Next::More;
+                if next == Next::Enough || (group.len() < GROUP.0 && bytes < GROUP.1) {
+                    return next;
                 }
                 bytes = 0;
                 if send.blocking_send(std::mem::take(&mut group)).is_ok() { Next::More } else { Next::Enough }
