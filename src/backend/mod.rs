@@ -6,6 +6,7 @@ pub mod contract;
 #[cfg(feature = "kafka")]
 pub mod dead_letters;
 mod error;
+pub mod groups;
 pub mod importer;
 pub mod imports;
 mod inspect;

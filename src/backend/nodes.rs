@@ -43,6 +43,8 @@ pub struct References {
     pub group: String,
     /// Their reference ids.
     pub ids: Vec<String>,
+    /// Those that are nodes are kept, to be told, if there are more of them than this; none = they are not.
+    pub tells_above: Option<usize>,
 }
 
 /// Rows of a file.
@@ -60,7 +62,7 @@ pub struct FileOf {
     pub piece_rows: u64,
     /// How often it is tried; none = as the settings say.
     pub patience: Option<Patience>,
-    /// How many ids of rows that are in are kept, to be told.
+    /// How many ids of rows that are in are kept, to be told; 0 = none.
     pub tells: u32,
 }
 
@@ -231,7 +233,8 @@ fn failed_id((line, offset): (u64, u64), id: &str, code: &str, message: &str) ->
 
 /// An import that is at its end as soon as it is there.
 fn ended(request: &References, rows: RowCounts, failed: Vec<FailedRow>) -> Result<(Whole, Asked), SqlError> {
-    let options = NodesOptions { domain: request.domain.clone(), group: Some(request.group.clone()), refs: true };
+    let (domain, group) = (request.domain.clone(), Some(request.group.clone()));
+    let options = NodesOptions { domain, group, refs: true, known_groups: false };
     let options = serde_json::to_string(&options).map_err(|error| SqlError::Refused(error.to_string()))?;
     let import = import(&request.request, ImportFormat::Nodes, options);
     let empty = request.ids.is_empty().then_some("no reference ids were given");
@@ -239,7 +242,12 @@ fn ended(request: &References, rows: RowCounts, failed: Vec<FailedRow>) -> Resul
     let id = parsed(&import.id)?;
     let event = json!({ "status": status, "reason": reason, "results": rows.as_results(), "rows": rows }).to_string();
     let asked = Asked { import: id, status, reason: reason.clone(), rows, replayed: false };
-    Ok((Whole { import, batch: Uuid::now_v7().to_string(), status, reason, rows, failed, event }, asked))
+    let good = |id: &&String| fault(id.trim()).is_none();
+    let mut told: Vec<String> = request.ids.iter().filter(good).map(|id| id.trim().to_owned()).collect();
+    if request.tells_above.is_none_or(|most| told.len() <= most) {
+        told.clear();
+    }
+    Ok((Whole { import, batch: Uuid::now_v7().to_string(), status, reason, rows, failed, told, event }, asked))
 }
 
 fn import(request: &Request, format: ImportFormat, options: String) -> NewImport {

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use tokio::sync::watch;
 
 use super::inputs::Source;
+use super::long_lines::LongLines;
 use super::tables::stdin;
 use crate::backend::imports::{BatchView, Create, Imports, ImportsError, Refused};
 use crate::model::{Collision, ImportFormat, ImportId, ImportStatus, RowCounts};
@@ -29,6 +30,8 @@ pub struct Options {
     pub resume: bool,
     /// More failed records than this end it.
     pub max_errors: Option<u64>,
+    /// Where the lines of standard input that are too long are kept; none = nowhere.
+    pub long: Option<LongLines>,
 }
 
 /// How a file ended.
@@ -95,8 +98,12 @@ async fn run(
             Source::Object(_) => imports.receive_url(id, None, file.address()).await,
             Source::Stdin => {
                 let input = stdin();
-                let bytes = unpacked(input.url.clone(), input.kept);
-                let receiving = imports.receive_lines(id, None, bytes.boxed(), None);
+                let bytes = unpacked(input.url.clone(), input.kept).boxed();
+                let bytes = match &options.long {
+                    Some(long) => long.watch(bytes),
+                    None => bytes,
+                };
+                let receiving = imports.receive_lines(id, None, bytes, None);
                 tokio::select! {
                     received = receiving => received,
                     Ok(_) = stop.wait_for(|stop| *stop) => return Ok(id),

@@ -4,6 +4,7 @@ pub mod catalogue;
 mod csv;
 mod error;
 pub mod inputs;
+pub mod long_lines;
 pub mod nodes;
 pub mod registry;
 pub mod tables;

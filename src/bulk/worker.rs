@@ -200,6 +200,7 @@ impl Worker {
             max_errors: None,
             max_line: self.max_row,
             spool,
+            long: None,
         };
         let parsers = tables::Parsers::new(1, 1);
         let done = tables::import(&self.imports, &self.sources, file, &options, &parsers, &heard.meter, stop).await?;

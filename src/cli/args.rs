@@ -8,6 +8,7 @@ use super::consume::ConsumeArgs;
 use super::copy::CopyArgs;
 use super::dlq::DlqCommand;
 use super::dump::DumpArgs;
+use super::groups::GroupsCommand;
 use super::healthcheck::HealthcheckArgs;
 use super::import::ImportArgs;
 use super::process::ProcessArgs;
@@ -70,6 +71,9 @@ pub enum Command {
     /// Look at staged records, queue refused ones again, throw some away.
     #[command(subcommand)]
     Staging(StagingCommand),
+    /// List and make the groups of nodes that messages may name.
+    #[command(subcommand)]
+    Groups(GroupsCommand),
     /// Import large files from disk, S3 or HTTP: JSON lines into tables, CSV into nodes.
     #[command(after_help = super::import::HELP)]
     Import(ImportArgs),

@@ -10,6 +10,7 @@ mod diagnose;
 pub mod dlq;
 mod dump;
 mod exit;
+pub mod groups;
 pub mod healthcheck;
 pub mod import;
 mod messages;
@@ -88,6 +89,7 @@ fn execute(cli: Cli) -> Exit {
         Command::Copy(args) => copy::execute(&args, &layers, &folder),
         Command::Process(args) => process::execute(&args, &layers, &folder),
         Command::Staging(command) => staging::execute(&command, &layers, &folder),
+        Command::Groups(command) => groups::execute(&command, &layers, &folder),
         Command::Import(args) => import::execute(&args, &layers, &folder),
         Command::Consume(args) => consume::execute(&args, layers, &folder),
         Command::Dlq(command) => dlq::execute(&command, layers, &folder),

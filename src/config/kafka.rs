@@ -31,8 +31,9 @@ pub struct KafkaSettings {
     pub tries: u32,
     /// Upper bound of the first random wait between two; doubles each time.
     pub backoff: Duration,
-    /// A message with the key and the content of another is the same one, if it was sent within this time of it.
-    pub duplicate_window: Duration,
+    /// A message with the key and the content of another is the same one, if it was sent within this time of it; `None` =
+    /// one with its key is.
+    pub duplicate_window: Option<Duration>,
     /// How long a message to be published is its process' own without a sign of life.
     pub lease: Duration,
     /// How long finished jobs and published messages are kept.
@@ -121,6 +122,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> KafkaSettings {
     }
     let progress = reader.text("KAFKA_PROGRESS_SECONDS").is_some().then(|| reader.seconds("KAFKA_PROGRESS_SECONDS"));
     let listen = reader.text("CONSUME_LISTEN").is_some().then(|| reader.listen("CONSUME_LISTEN")).flatten();
+    // Checked whether it counts or not.
+    let window = Duration::from_secs(reader.number("KAFKA_DUPLICATE_WINDOW_SECONDS", 0..=31_536_000).into());
+    let compared = reader.choice("KAFKA_SAME_KEY", &[("compare", true), ("duplicate", false)]).unwrap_or(true);
+    let duplicate_window = compared.then_some(window);
     KafkaSettings {
         connection: connection(reader),
         topics,
@@ -132,10 +137,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> KafkaSettings {
         batch: count(reader.number("KAFKA_BATCH", 1..=10_000)),
         tries: reader.number("KAFKA_TRIES", 1..=20),
         backoff: reader.seconds("KAFKA_BACKOFF_SECONDS"),
-        duplicate_window: Duration::from_secs(reader.number("KAFKA_DUPLICATE_WINDOW_SECONDS", 0..=31_536_000).into()),
+        duplicate_window,
         lease: reader.seconds("KAFKA_LEASE_SECONDS"),
         keep: Duration::from_secs(u64::from(reader.number("KAFKA_KEEP_DAYS", 1..=3650)) * 86_400),
-        make_groups: reader.choice("KAFKA_UNKNOWN_GROUPS", &[("create", true), ("refuse", false)]).unwrap_or(true),
+        make_groups: reader.choice("KAFKA_UNKNOWN_GROUPS", &[("refuse", false), ("create", true)]).unwrap_or(false),
         list_cap: count(reader.number("KAFKA_STATUS_LIST", 0..=100_000)),
         progress,
         listen,

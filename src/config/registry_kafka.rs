@@ -52,6 +52,13 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     setting(
         Kafka,
+        "KAFKA_SAME_KEY",
+        "compare",
+        "A message with the key of the last one of its topic is a duplicate: `compare` = if both say the same, within \
+         `KAFKA_DUPLICATE_WINDOW_SECONDS`; `duplicate` = whatever it says, for as long as jobs are remembered.",
+    ),
+    setting(
+        Kafka,
         "KAFKA_DUPLICATE_WINDOW_SECONDS",
         "3600",
         "A message that says the same as the last one of its topic and key is a duplicate if it was sent within this time of \
@@ -67,8 +74,9 @@ pub(super) const ROWS: &[Setting] = &[
     setting(
         Kafka,
         "KAFKA_UNKNOWN_GROUPS",
-        "create",
-        "`create` a group with its first message, or `refuse` messages for groups that are not there.",
+        "refuse",
+        "`refuse` messages for groups that are not there (they become dead letters; `parser groups add` makes a group), or \
+         `create` a group with its first message.",
     ),
     setting(Kafka, "KAFKA_STATUS_LIST", "100", "Ids in each list of a status message at most."),
     setting(Kafka, "KAFKA_PROGRESS_SECONDS", "", "How often the progress of a file is told. Empty = only its end."),

@@ -19,6 +19,7 @@ use crate::model::Collision;
 use crate::model::messages::TransferStatus;
 use crate::observe::kafka as events;
 use crate::store::messages::{self, Claim, JobEnd, JobKind, Letter, NewJob};
+use crate::store::nodes::has_group;
 use crate::store::sql::{Session, SqlError};
 use crate::store::sqlite::CrashPoints;
 
@@ -116,8 +117,7 @@ async fn attempt(desk: &Desk, planned: &Arc<[Arc<Planned>]>, stop: &Stop) -> Res
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) make_groups: bool,
-    /// Milliseconds.
-    pub(super) window: i64,
+    pub(super) sameness: messages::Sameness,
     pub(super) post: super::letters::Post,
     pub(super) owner: messages::Owner,
     pub(super) now: i64,
@@ -130,7 +130,7 @@ fn bring_in(session: &Session<'_>, planned: &[Arc<Planned>], terms: &Terms) -> R
         planned.iter().map(|one| refusal(session, one, terms, &mut seen)).collect::<Result<_, _>>()?;
     let jobs: Vec<NewJob> =
         planned.iter().zip(&refusals).map(|(one, refusal)| new_job(one, refusal.as_ref())).collect();
-    let claims = messages::claim(session, &jobs, terms.window, terms.now)?;
+    let claims = messages::claim(session, &jobs, terms.sameness, terms.now)?;
     let mut imports = references(session, planned, &jobs, &claims, &refusals, terms)?;
     let (mut ended, mut letters) = (Vec::with_capacity(planned.len()), Vec::new());
     for (((one, claim), refusal), job) in planned.iter().zip(claims).zip(refusals).zip(jobs) {
@@ -184,6 +184,7 @@ fn references(
                 domain: domain.clone(),
                 group: group.clone(),
                 ids: ids.clone(),
+                tells_above: Some(terms.post.cap()),
             });
         }
     }
@@ -234,9 +235,9 @@ pub(super) fn known(
     let key = (domain.to_owned(), name.to_owned());
     let there = match seen.get(&key) {
         Some(there) => *there,
-        None => *seen.entry(key).or_insert(messages::group_exists(session, domain, name)?),
+        None => *seen.entry(key).or_insert(has_group(session, domain, name)?),
     };
-    let message = || format!("there is no group `{name}` in `{domain}`");
+    let message = || format!("there is no group `{name}` in `{domain}` (`parser groups add` makes it)");
     Ok((!there).then(|| refuse("unknown_group", message(), domain, group)))
 }
 
@@ -345,7 +346,7 @@ pub(super) fn bury(
     let Burial { refusal, attempts, partly: (processed, total, lists) } = burial;
     let job =
         NewJob { end: JobEnd { processed: *processed, ..failed(refusal, *total) }, ..new_job(planned, Some(refusal)) };
-    let claim = messages::claim(session, std::slice::from_ref(&job), terms.window, terms.now)?;
+    let claim = messages::claim(session, std::slice::from_ref(&job), terms.sameness, terms.now)?;
     let id = match claim.into_iter().next() {
         Some(Claim::Done(id)) => return Ok(Ended::duplicate(planned, id)),
         Some(Claim::Begun(id)) => {

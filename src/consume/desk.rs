@@ -16,7 +16,7 @@ use crate::broker::Producer;
 use crate::config::KafkaSettings;
 use crate::error::chain;
 use crate::observe::kafka as events;
-use crate::store::messages::{JobEnd, Letter, Owner};
+use crate::store::messages::{JobEnd, Letter, Owner, Sameness};
 use crate::store::objects::Sources;
 use crate::store::sql::{Session, SqlError};
 use crate::store::sqlite::CrashPoints;
@@ -161,7 +161,10 @@ impl Desk {
         let now = now();
         Terms {
             make_groups: self.settings.make_groups,
-            window: i64::try_from(self.settings.duplicate_window.as_millis()).unwrap_or(i64::MAX),
+            sameness: match self.settings.duplicate_window {
+                Some(window) => Sameness::Content { window: i64::try_from(window.as_millis()).unwrap_or(i64::MAX) },
+                None => Sameness::Key,
+            },
             post: self.post.clone(),
             owner: Owner { name: self.owner.clone(), until: now.saturating_add(self.lease) },
             now,

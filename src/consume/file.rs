@@ -154,7 +154,7 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
     let place = |error: &dyn std::fmt::Display| Trouble::Refused("file_refused".to_owned(), error.to_string());
     let url = ObjectUrl::parse(path).map_err(|error| place(&error))?;
     desk.sources.check(&url).map_err(|error| place(&error))?;
-    let (piece_rows, tells) = (desk.imports.piece_rows(), cap(desk));
+    let piece_rows = desk.imports.piece_rows();
     let first_wait = u64::try_from(desk.settings.backoff.as_millis()).unwrap_or(u64::MAX);
     let patience = Some(Patience { tries: desk.tries(), first_wait });
     let begun = desk.write(POINTS, stop, || {
@@ -165,13 +165,14 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
                 return Ok(Begun::Refused(refusal));
             }
             let job = batch::new_job(&one, None);
-            let claim = messages::claim(session, std::slice::from_ref(&job), terms.window, terms.now)?;
+            let claim = messages::claim(session, std::slice::from_ref(&job), terms.sameness, terms.now)?;
             let job = match claim.into_iter().next() {
                 Some(Claim::Done(id)) => return Ok(Begun::Done(id)),
                 Some(Claim::Begun(id)) => id,
                 Some(Claim::New) | None => job.id,
             };
-            let options = NodesOptions { domain: domain.clone(), group: group.clone(), refs: false };
+            let (domain, group) = (domain.clone(), group.clone());
+            let options = NodesOptions { domain, group, refs: false, known_groups: !terms.make_groups };
             let file = FileOf {
                 request: batch::asked(&one, &job, Some(format!("message {job}"))),
                 format: ImportFormat::Nodes,
@@ -179,7 +180,8 @@ async fn begin(desk: &Desk, planned: &Arc<Planned>, stop: &Stop) -> Result<(Stri
                 url: path.clone(),
                 piece_rows,
                 patience,
-                tells,
+                // All of them: the status message has the first ones, and says where all are.
+                tells: u32::MAX,
             };
             let import = enqueue(session, &file, terms.now)?.import;
             Ok(Begun::Ours(job, import))

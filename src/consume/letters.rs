@@ -2,7 +2,7 @@
 
 use crate::broker::{Header, Message};
 use crate::config::KafkaSettings;
-use crate::model::messages::NodesTransferJobExchange;
+use crate::model::messages::{NodesTransferJobExchange, WholeLists};
 use crate::store::messages::{JobEnd, Letter, LetterKind};
 
 use super::request::{Planned, Refusal};
@@ -72,12 +72,16 @@ impl Post {
     /// Tells how a job ended, or how far it is.
     pub(super) fn status(&self, planned: &Planned, job: &str, end: &JobEnd, mut lists: Lists) -> Letter {
         let (domain, group) = planned.names();
-        let truncated = lists.success.len().min(self.cap) as u64 + lists.replaced != end.processed
-            || lists.failed.len().min(self.cap) as u64 != end.total.saturating_sub(end.processed);
         lists.success.truncate(self.cap);
         lists.failed.truncate(self.cap);
+        let success_cut = lists.success.len() as u64 + lists.replaced != end.processed;
+        let failed_cut = lists.failed.len() as u64 != end.total.saturating_sub(end.processed);
+        let truncated = success_cut || failed_cut;
         let link = self.link.as_deref().unwrap_or_default();
-        let more = lists.import.as_ref().map(|import| format!("{link}/api/v1/imports/{import}/results"));
+        let more = lists.import.as_ref().map(|import| WholeLists {
+            success_list: success_cut.then(|| format!("{link}/api/v1/imports/{import}/references")),
+            failed_list: failed_cut.then(|| format!("{link}/api/v1/imports/{import}/results?status=failed")),
+        });
         let exchange = NodesTransferJobExchange {
             job_id: job.to_owned(),
             import_id: lists.import,

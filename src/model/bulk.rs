@@ -107,6 +107,10 @@ pub struct NodesOptions {
     #[schema(required = false, default = false)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refs: bool,
+    /// Rows of groups that are not there are rejected; otherwise their groups are made.
+    #[schema(required = false, default = false)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known_groups: bool,
 }
 
 /// What an import of tables has to know.
@@ -170,7 +174,7 @@ mod tests {
         for format in ImportFormat::ALL {
             assert_eq!(ImportFormat::named(format.as_str()), Some(format));
         }
-        let options = NodesOptions { domain: "d".to_owned(), group: None, refs: false };
+        let options = NodesOptions { domain: "d".to_owned(), group: None, refs: false, known_groups: false };
         let text = serde_json::to_string(&options).unwrap();
         assert_eq!(text, r#"{"domain":"d"}"#);
         assert_eq!(serde_json::from_str::<NodesOptions>(&text).unwrap(), options);

@@ -105,12 +105,24 @@ pub struct NodesTransferJobExchange {
     pub failed_list: Vec<String>,
     /// Are the lists shorter than the numbers say?
     pub truncated: bool,
-    /// Where the rest of the lists is; only with `truncated`.
+    /// Where the whole lists are; only with `truncated`, and if there is an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub more: Option<String>,
+    pub more: Option<WholeLists>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Addresses of lists that a message is too short for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WholeLists {
+    /// All of `successList`; only if it is cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_list: Option<String>,
+    /// All of `failedList`, each with its reason; only if it is cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_list: Option<String>,
 }
 
 /// What a request asks for.

@@ -200,6 +200,8 @@ fn catalogue_record(document: &mut Value) {
 }
 
 fn transfer_job(document: &mut Value) {
+    let whole = "Where the whole lists are; only with `truncated`, and if there is an import.";
+    amend(document, "more", json!({ "description": whole }));
     document["examples"] = json!([
         {
             "jobId": "0198f2c4-7d1e-7c3a-9b60-3f2f1c5d8e11",
@@ -223,6 +225,19 @@ fn transfer_job(document: &mut Value) {
             "failedList": [],
             "truncated": false,
             "reason": "`domainId` is missing",
+        },
+        {
+            "jobId": "0198f2c4-7d1e-7c3a-9b60-3f2f1c5d8e13",
+            "importId": "0198f2c4-7d1e-7c3a-9b60-3f2f1c5d8e13",
+            "groupId": null,
+            "domainId": "example",
+            "status": "COMPLETED",
+            "processed": 100_000,
+            "total": 100_000,
+            "successList": ["u-1", "u-2", "u-3"],
+            "failedList": [],
+            "truncated": true,
+            "more": { "successList": "/api/v1/imports/0198f2c4-7d1e-7c3a-9b60-3f2f1c5d8e13/references" },
         },
     ]);
 }

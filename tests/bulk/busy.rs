@@ -76,7 +76,7 @@ fn whoever_writes_while_a_file_comes_in_is_served_or_told_to_come_back() {
     std::fs::write(folder.join("t.jsonl"), lines(0, 1)).unwrap();
     served.finalise(&table_import(&served, "t.jsonl"));
     slow(&place);
-    std::fs::write(folder.join("t.jsonl"), lines(0, 10_000)).unwrap();
+    std::fs::write(folder.join("t.jsonl"), lines(0, 20_000)).unwrap();
     // It is there before the file is: its batches are asked for at any length, and yet not kept waiting for ever.
     let early = served.import(&json!({ "source": "early" }));
     let import = table_import(&served, "t.jsonl");
@@ -91,7 +91,7 @@ fn whoever_writes_while_a_file_comes_in_is_served_or_told_to_come_back() {
     }
     assert!(seen.contains(&503) && batches.contains(&503), "nobody had to wait: {seen:?} {batches:?}");
     assert!(posts(&served, number + 1).iter().all(|status| *status < 300), "{}", served.log());
-    assert_eq!(served.finalise(&import)["rows"]["inserted"], 9999);
+    assert_eq!(served.finalise(&import)["rows"]["inserted"], 19_999);
 }
 
 #[test]

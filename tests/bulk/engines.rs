@@ -23,7 +23,7 @@ async fn load(store: &Arc<Store>, world: &World, name: &str) -> Summary {
     let settings = Settings::load(&Layers::from_environment([]), Needs::default()).unwrap();
     let sources = Sources::unrestricted(&settings.objects).unwrap();
     let url = ObjectUrl::parse(world.path(name).to_str().unwrap()).unwrap();
-    let nodes = NodesOptions { domain: "d".to_owned(), group: None, refs: false };
+    let nodes = NodesOptions { domain: "d".to_owned(), group: None, refs: false, known_groups: false };
     let imports = Imports::new(Arc::clone(store), Limits::default(), None);
     let new = BulkBegin {
         format: ImportFormat::Nodes,

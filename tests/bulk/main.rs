@@ -19,6 +19,7 @@ mod crash;
 mod disk;
 mod engines;
 mod full_disk;
+mod groups;
 mod jobs;
 mod nodes;
 mod nodes_store;

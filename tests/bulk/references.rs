@@ -15,7 +15,7 @@ fn request(key: Option<&str>) -> Request {
 
 fn references(key: Option<&str>, group: &str, ids: &[&str]) -> References {
     let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-    References { request: request(key), domain: "d".to_owned(), group: group.to_owned(), ids }
+    References { request: request(key), domain: "d".to_owned(), group: group.to_owned(), ids, tells_above: None }
 }
 
 fn asked(place: &Place, requests: Vec<References>) -> Vec<Asked> {

@@ -57,6 +57,7 @@ pub(crate) async fn attempt(
         max_errors: None,
         max_line: 1 << 20,
         spool: false,
+        long: None,
     };
     let (_keep, stop) = watch::channel(false);
     let meter = Arc::new(Meter::default());
@@ -327,18 +328,52 @@ fn a_line_that_is_too_long_is_rejected_alone() {
     assert!(reasons.contains("\"line\":2") && !reasons.contains("\"kept\":false"), "{reasons}");
     // They are too long to be held, not to be copied.
     assert_eq!(world.read("r/t.jsonl"), long.repeat(2));
-    // A file of other lines between them, packed, its last line without an end; and what cannot be read again.
+    // A file of other lines between them, packed, its last line without an end.
     let text = format!("{{\"id\":5}}\n{{\"id\"\n{long}{{\"id\":6}}\n{}", long.trim_end());
     world.write("u.jsonl.gz", crate::world::gzip(text.as_bytes()));
     let done = run(&world, &["u.jsonl.gz", "--rejects", "r"], &[("IMPORT_MAX_LINE_MIB", "2")]);
     assert_eq!(done.counts(1), "PARTIALLY_FAILED 5 2 0 0 0 3");
     assert_eq!(world.read("r/u.jsonl"), format!("{{\"id\"\n{long}{long}"));
-    let mut child = world.import(&["-", "--table", "t", "--rejects", "r"], &[("IMPORT_MAX_LINE_MIB", "2")]);
-    let mut child = child.stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(long.as_bytes()).unwrap();
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(1));
-    assert!(world.read("r/stdin.reasons.jsonl").contains("\"kept\":false"));
     assert_eq!(run(&world, &["t.jsonl"], &[]).counts(0), "COMPLETED 4 1 0 2 1 0");
+}
+
+#[test]
+fn lines_of_standard_input_that_are_too_long_are_kept_while_they_pass() {
+    let world = World::new();
+    let long = |id: u32| format!("{{\"id\":{id},\"text\":\"{}\"}}\n", "x".repeat(3 << 20));
+    let fed = |name: &str, args: &[&str], content: &[u8]| {
+        let args: Vec<_> = ["-", "--rejects", name].iter().chain(args).copied().collect();
+        let mut child = world.import(&args, &[("IMPORT_MAX_LINE_MIB", "2")]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        child.wait_with_output().unwrap().status.code()
+    };
+    let text = format!("{{\"id\":5}}\n{}{{\"id\"\n{}{{\"id\":6}}\n{}", long(1), long(2), long(3).trim_end());
+    assert_eq!(fed("plain", &["--table", "t"], text.as_bytes()), Some(1));
+    let rejected = format!("{{\"id\"\n{}{}{}", long(1), long(2), long(3));
+    assert!(world.read("plain/stdin.jsonl") == rejected);
+    let reasons = world.read("plain/stdin.reasons.jsonl");
+    assert_eq!((reasons.matches("\"kept\":true").count(), reasons.matches("kept").count()), (4, 4), "{reasons}");
+    assert_eq!(fed("packed", &["--table", "t"], &crate::world::gzip(text.as_bytes())), Some(1));
+    assert!(world.read("packed/stdin.jsonl") == rejected);
+    // Records of the catalogue have another way into the store.
+    let record = |id: u32, text: &str| {
+        format!(
+            "{{\"kind\":\"series\",\"source_name\":\"s\",\"external_id\":\"{id}\",\"payload\":{{\"title\":\"{text}\"}}}}\n"
+        )
+    };
+    let huge = record(2, &"y".repeat(3 << 20));
+    let text = format!("{}{huge}{}", record(1, "One"), record(3, "Three"));
+    assert_eq!(fed("records", &["--kind", "catalogue"], text.as_bytes()), Some(1));
+    assert!(world.read("records/stdin.jsonl") == huge);
+    // What is mended goes in, and nothing else is left behind.
+    let mended = rejected.replace("{\"id\"\n", "{\"id\":4}\n").replace(&"x".repeat(3 << 20), "shorter");
+    world.write("plain/stdin.jsonl", mended);
+    assert_eq!(run(&world, &["plain/stdin.jsonl", "--table", "t"], &[]).counts(0), "COMPLETED 4 4 0 0 0 0");
+    for (folder, files) in [("plain", 2), ("packed", 2), ("records", 2)] {
+        assert_eq!(std::fs::read_dir(world.path(folder)).unwrap().count(), files);
+    }
+    assert_eq!(fed("none", &["--table", "t"], b"{\"id\":9}\n"), Some(0));
+    assert!(!world.path("none").exists());
 }
 
 #[test]

@@ -79,8 +79,8 @@ fn a_file_that_is_not_there_or_not_allowed_is_a_dead_letter_and_one_with_bad_row
     assert_eq!((&some["truncated"], some.get("more")), (&json!(false), None));
     let many = ends.values().find(|end| end["processed"] == 5).unwrap();
     assert_eq!((&many["status"], &many["successList"]), (&json!("COMPLETED"), &json!(["d", "c", "e"])));
-    let more = format!("/api/v1/imports/{}/results", many["importId"].as_str().unwrap());
-    assert_eq!((&many["truncated"], &many["more"]), (&json!(true), &json!(more)));
+    let more = format!("/api/v1/imports/{}/references", many["importId"].as_str().unwrap());
+    assert_eq!((&many["truncated"], &many["more"]), (&json!(true), &json!({ "successList": more })));
     assert_eq!(consumer.stop(), Some(0));
 }
 

@@ -103,6 +103,7 @@ impl World {
                 "session.timeout.ms=6000,heartbeat.interval.ms=500,topic.metadata.refresh.interval.ms=300,\
                  reconnect.backoff.max.ms=500",
             ),
+            ("KAFKA_UNKNOWN_GROUPS", "create"),
             ("KAFKA_LEASE_SECONDS", "4"),
             ("KAFKA_BACKOFF_SECONDS", "0.05"),
             ("IMPORT_LEASE_SECONDS", "2"),

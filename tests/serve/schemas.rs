@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use parser::backend::importer::Record;
-use parser::model::messages::{NodesTransferJobExchange, TransferStatus};
+use parser::model::messages::{NodesTransferJobExchange, TransferStatus, WholeLists};
 use parser::model::schemas::{all, read_node_exchange};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -171,10 +171,12 @@ proptest! {
         names in prop::option::of((edge(), edge())),
         (processed, total) in any::<(u64, u64)>(),
         lists in (prop::collection::vec(edge(), 0..3), prop::collection::vec(edge(), 0..3)),
-        (truncated, more, reason) in (any::<bool>(), prop::option::of(edge()), prop::option::of(edge())),
+        (truncated, reason) in (any::<bool>(), prop::option::of(edge())),
+        more in prop::option::of((prop::option::of(edge()), prop::option::of(edge()))),
     ) {
         let (group_id, domain_id) = names.unzip();
         let (success_list, failed_list) = lists;
+        let more = more.map(|(success_list, failed_list)| WholeLists { success_list, failed_list });
         let message = NodesTransferJobExchange {
             job_id: "j".to_owned(), group_id, domain_id, status, processed, total, success_list, failed_list, truncated,
             import_id: None,

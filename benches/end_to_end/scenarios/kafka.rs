@@ -135,6 +135,7 @@ impl Run {
                 ("KAFKA_GROUP", &self.name),
                 ("KAFKA_TOPICS", &format!("{}-users", self.name)),
                 ("KAFKA_CATALOGUE_TOPICS", &format!("{}-catalogue", self.name)),
+                ("KAFKA_UNKNOWN_GROUPS", "create"),
                 ("IMPORT_FILES_PATH", self.folder.path().to_str().context("a path of text")?),
                 ("LOG_LEVEL", "warn"),
             ]);

@@ -146,10 +146,11 @@ fn others(folder: &Path, jsonl: &Path, csv: &Path, rows: u64, ways: &mut Vec<Way
     let mut utils = Command::new(tools.join("sqlite-utils"));
     utils.args(["insert", "--nl", "--pk", "_key"]).arg(&place).arg("items").arg(jsonl);
     timed("sqlite-utils insert", utils, &place, folder, rows, ways)?;
-    // Its extension for SQLite is fetched from the network when it is not there.
     let mut duckdb = Command::new(tools.join("python3"));
     let script = format!(
-        "import duckdb; c = duckdb.connect(); c.execute(\"INSTALL sqlite; LOAD sqlite; ATTACH '{}' AS s (TYPE sqlite)\"); \
+        "import duckdb, glob, duckdb_extension_sqlite_scanner as e; c = duckdb.connect(); \
+         c.execute('LOAD ' + repr(glob.glob(e.__path__[0] + '/extensions/*/*')[0])); \
+         c.execute(\"ATTACH '{}' AS s (TYPE sqlite)\"); \
          c.execute(\"CREATE TABLE s.items AS SELECT * FROM read_json('{}', format = 'newline_delimited')\")",
         place.display(),
         jsonl.display()

@@ -111,7 +111,7 @@ pub struct FileEnd {
 /// What is told of a file that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Told {
-    /// Reference ids of rows that are in, as many as were to be kept, in the order of the file.
+    /// Reference ids of rows that are in, in the order of the file, as many as were asked for.
     pub done: Vec<String>,
     /// Rows that are not in, as many as were asked for.
     pub failed: Vec<FailedRow>,
@@ -275,17 +275,25 @@ impl Imports {
         found.await
     }
 
-    /// What there is to tell about the only file of an import.
-    pub async fn told(&self, import: Number, failures: u32) -> Result<Told, StoreError> {
+    /// What there is to tell about the only file of an import, with at most so many entries in each list.
+    pub async fn told(&self, import: Number, most: u32) -> Result<Told, StoreError> {
         let read = self.store.read(move |session| {
             let page = BatchPage { status: None, after: 0, limit: 1 };
             let Some(batch) = imports::batches(session, import, page)?.into_iter().next() else {
                 return Ok(Told::default());
             };
             let rows = imports::piece_sums(session, batch.number)?.rows;
+            let (mut done, mut from) = (Vec::new(), 0);
+            while done.len() < most as usize
+                && let Some((ids, next)) = imports::told(session, batch.number, from)?
+            {
+                done.extend(ids);
+                from = next;
+            }
+            done.truncate(most as usize);
             Ok(Told {
-                done: imports::told(session, batch.number)?,
-                failed: imports::failed_rows(session, batch.number, 0, failures)?,
+                done,
+                failed: imports::failed_rows(session, batch.number, 0, most)?,
                 // Any other end says what was in the way of reading it.
                 whole: derive::bulk_end(&rows, None) == (batch.batch.status, batch.batch.reason),
                 attempts: batch.attempts,

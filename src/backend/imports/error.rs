@@ -29,6 +29,11 @@ pub enum Refused {
     /// No batch of this import has this id.
     #[error("There is no such batch in this import")]
     NoSuchBatch,
+    /// Nobody asked for them to be kept.
+    #[error(
+        "Which rows of this import are in is not kept: no message asked for it, or its status message has them all"
+    )]
+    NoReferences,
     /// It takes no more batches.
     #[error("The import has been finalised: it takes no more batches")]
     Finalised,

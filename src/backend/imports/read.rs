@@ -107,6 +107,21 @@ impl Imports {
         Ok(found.await?.ok_or(Refused::NoSuchBatch)?)
     }
 
+    /// Reference ids of rows that are in, of an import that a message asked for: those of one piece of it, from a number
+    /// on, in the order of what was asked for; and the number to go on from. None = that was all.
+    pub async fn references(&self, id: ImportId, from: u64) -> Result<Option<(Vec<String>, u64)>, ImportsError> {
+        let found = self.of_import(id, move |session, import| {
+            let page = BatchPage { status: None, after: 0, limit: 1 };
+            let Some(batch) = imports::batches(session, import.number, page)?.into_iter().next() else {
+                return Ok(None);
+            };
+            let told = imports::told(session, batch.number, from)?;
+            let kept = from > 0 || told.is_some() || batch.batch.bulk.is_some_and(|bulk| bulk.tells > 0);
+            Ok(kept.then_some(told))
+        });
+        Ok(found.await?.ok_or(Refused::NoReferences)?)
+    }
+
     /// What happened after the event `after`; and whether nothing will follow.
     pub async fn events(&self, id: ImportId, after: i64, limit: u32) -> Result<(Vec<StoredEvent>, bool), ImportsError> {
         self.of_import(id, move |session, import| {

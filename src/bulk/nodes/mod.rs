@@ -237,7 +237,7 @@ impl Run<'_> {
     ) -> Result<Ended, BulkError> {
         let mut writing: JoinSet<(u64, Result<Written, StoreError>)> = JoinSet::new();
         let mut flying: HashMap<u64, HashSet<u64>> = HashMap::new();
-        let domain: Arc<str> = self.options.nodes.domain.as_str().into();
+        let nodes = Arc::new(self.options.nodes.clone());
         let mut ended = None;
         loop {
             if ended.is_none() && *stop.borrow() {
@@ -277,8 +277,8 @@ impl Run<'_> {
                             self.add(written?, &mut ended).await?;
                         }
                         flying.insert(number, keys);
-                        let (imports, file, domain) = (self.imports.clone(), file.clone(), Arc::clone(&domain));
-                        writing.spawn(async move { (number, write::write(&imports, &file, &domain, batch).await) });
+                        let (imports, file, nodes) = (self.imports.clone(), file.clone(), Arc::clone(&nodes));
+                        writing.spawn(async move { (number, write::write(&imports, &file, &nodes, batch).await) });
                     }
                 },
                 else => return Ok(ended.unwrap_or(Ended::All)),

@@ -1,6 +1,6 @@
 //! One batch into the store: tried again when the store is busy or away, and without the rows that it refuses.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use super::row::failure;
 use crate::backend::imports::{BulkFile, Imports};
 use crate::error::{Fault as _, Severity};
-use crate::model::RowCounts;
+use crate::model::{NodesOptions, RowCounts};
 use crate::observe::events;
 use crate::store::StoreError;
 use crate::store::imports::Turn;
@@ -32,9 +32,13 @@ pub(super) type Written = (Turn, RowCounts);
 pub(super) async fn write(
     imports: &Imports,
     file: &BulkFile,
-    domain: &str,
-    batch: Batch,
+    options: &NodesOptions,
+    mut batch: Batch,
 ) -> Result<Written, StoreError> {
+    let domain = options.domain.as_str();
+    if options.known_groups {
+        without_strangers(imports, domain, &mut batch).await?;
+    }
     let batch = Arc::new(batch);
     match put(imports, file, domain, &batch).await {
         Ok(written) => return Ok(written),
@@ -63,12 +67,45 @@ pub(super) async fn write(
             }
         }
     }
-    if !told.is_empty() {
-        let good: HashSet<&str> = good.iter().map(|row| row.reference.as_str()).collect();
-        told.retain(|id| good.contains(id.as_str()));
-    }
+    keep_of(&mut told, &good);
     let batch = Arc::new(Batch { number, rows: good, duplicates, failures, position, told });
     put(imports, file, domain, &batch).await
+}
+
+/// Rejects rows of groups that are not there.
+async fn without_strangers(imports: &Imports, domain: &str, batch: &mut Batch) -> Result<(), StoreError> {
+    let names: BTreeSet<String> = batch.rows.iter().map(|row| row.group.clone()).collect();
+    let attempt = || async {
+        let (names, domain) = (names.clone(), domain.to_owned());
+        let asking = imports.store().read(move |session| {
+            let mut unknown = HashSet::new();
+            for name in names {
+                if !nodes::has_group(session, &domain, &name)? {
+                    unknown.insert(name);
+                }
+            }
+            Ok(unknown)
+        });
+        asking.await
+    };
+    let unknown = patiently(batch.number, attempt).await?;
+    let (strangers, rows) = std::mem::take(&mut batch.rows).into_iter().partition(|row| unknown.contains(&row.group));
+    batch.rows = rows;
+    let strangers: Vec<NodeRow> = strangers;
+    batch.failures.extend(strangers.into_iter().map(|row| {
+        let message = format!("there is no group `{}` in `{domain}`", row.group);
+        *failure((row.line, row.offset), Some(row.reference), "unknown_group", message, row.original)
+    }));
+    keep_of(&mut batch.told, &batch.rows);
+    Ok(())
+}
+
+/// Keeps the ids of these rows.
+fn keep_of(told: &mut Vec<String>, rows: &[NodeRow]) {
+    if !told.is_empty() {
+        let rows: HashSet<&str> = rows.iter().map(|row| row.reference.as_str()).collect();
+        told.retain(|id| rows.contains(id.as_str()));
+    }
 }
 
 /// One transaction, tried again on passing troubles.

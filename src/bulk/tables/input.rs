@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use crate::bulk::BulkError;
 use crate::bulk::inputs::Source;
+use crate::bulk::long_lines::LongLines;
 use crate::error::Party;
 use crate::store::StoreError;
 use crate::store::objects::{Object, ObjectBytes, ObjectError, ObjectUrl, Packing, Position, Sources, unpacked};
@@ -29,6 +30,8 @@ pub(in crate::bulk) struct Input {
     pub(super) skip: u64,
     /// Bytes that were skipped at the source.
     pub(super) skipped: u64,
+    /// Keeps the lines that are too long, if it cannot be read again.
+    pub(super) long: Option<LongLines>,
 }
 
 impl Input {
@@ -38,10 +41,11 @@ impl Input {
         source: &Source,
         from: Position,
         tag: Option<&str>,
+        long: Option<&LongLines>,
     ) -> Result<Self, BulkError> {
         let url = match source {
             // It has to be the same again; nobody can tell.
-            Source::Stdin => return Ok(Self { skip: from.offset, ..stdin() }),
+            Source::Stdin => return Ok(Self { skip: from.offset, long: long.cloned(), ..stdin() }),
             Source::Object(url) => url.clone(),
         };
         let mut object = sources.open(&url, 0, tag).await?;
@@ -57,11 +61,11 @@ impl Input {
                 } else {
                     sources.open(&url, from.offset, tag.as_deref()).await?.into_stream().boxed()
                 };
-                return Ok(Self { tag, length, kept, url, skip: 0, skipped: from.offset });
+                return Ok(Self { tag, length, kept, url, skip: 0, skipped: from.offset, long: None });
             }
         }
         let kept = futures::stream::iter(head.into_iter().map(Ok)).chain(object.into_stream()).boxed();
-        Ok(Self { tag, length, kept, url, skip: from.offset, skipped: 0 })
+        Ok(Self { tag, length, kept, url, skip: from.offset, skipped: 0, long: None })
     }
 
     /// The unpacked bytes from the wanted one on. `counted` hears of every byte as it is kept.
@@ -69,6 +73,10 @@ impl Input {
         counted(self.skipped);
         let kept = self.kept.inspect(move |piece| counted(piece.as_ref().map_or(0, |piece| piece.len() as u64)));
         let bytes = if self.skipped > 0 { kept.boxed() } else { unpacked(self.url.clone(), kept.boxed()) };
+        let bytes = match &self.long {
+            Some(long) => long.watch(bytes),
+            None => bytes,
+        };
         if self.skip == 0 {
             return bytes;
         }
@@ -86,18 +94,39 @@ impl Input {
     }
 }
 
-/// Reads a source once more and gives the lines that begin at these offsets, in their order, to `write`, piece by piece
-/// and each with its end: lines that are too long to be held. Standard input cannot be read again and gives none.
+/// Gives the lines that begin at these offsets, lines that are too long to be held, in their order to `write`, piece by
+/// piece and each with its end: from where they were kept, else from their source, which is read once more. How many they
+/// are, and what was in the way of more.
 pub async fn copy_lines(
+    sources: &Sources,
+    (source, long): (&Source, Option<&LongLines>),
+    offsets: &[u64],
+    mut write: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> (u64, Result<(), BulkError>) {
+    let mut copied = 0;
+    let end = match (source, long) {
+        (Source::Stdin, Some(long)) => {
+            let (lines, end) = long.copy(offsets, write).await;
+            copied = lines;
+            end.map_err(BulkError::from)
+        }
+        (Source::Stdin, None) => Ok(()),
+        (Source::Object(_), _) => copy_again(sources, source, offsets, &mut copied, &mut write).await,
+    };
+    (copied, end)
+}
+
+async fn copy_again(
     sources: &Sources,
     source: &Source,
     offsets: &[u64],
-    mut write: impl FnMut(&[u8]) -> Result<(), StoreError>,
-) -> Result<u64, BulkError> {
-    let (Source::Object(_), Some(first)) = (source, offsets.first()) else { return Ok(0) };
-    let input = Input::open(sources, source, Position { line: 0, offset: *first }, None).await?;
+    copied: &mut u64,
+    write: &mut impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<(), BulkError> {
+    let Some(first) = offsets.first() else { return Ok(()) };
+    let input = Input::open(sources, source, Position { line: 0, offset: *first }, None, None).await?;
     let (mut bytes, mut at, mut wanted) = (input.bytes(|_| ()), *first, offsets.iter().peekable());
-    let (mut inside, mut copied) = (false, 0);
+    let mut inside = false;
     while let Some(piece) = bytes.next().await {
         let mut piece = piece?;
         while !piece.is_empty() {
@@ -106,13 +135,13 @@ pub async fn copy_lines(
                 let len = end.map_or(piece.len(), |end| end + 1);
                 write(&piece[..len])?;
                 inside = end.is_none();
+                *copied += u64::from(!inside);
                 len
             } else {
-                let Some(next) = wanted.peek() else { return Ok(copied) };
+                let Some(next) = wanted.peek() else { return Ok(()) };
                 let left = usize::try_from(next.saturating_sub(at)).unwrap_or(usize::MAX);
                 if left == 0 {
                     inside = true;
-                    copied += 1;
                     wanted.next();
                 }
                 left.min(piece.len())
@@ -123,8 +152,9 @@ pub async fn copy_lines(
     }
     if inside {
         write(b"\n")?;
+        *copied += 1;
     }
-    Ok(copied)
+    Ok(())
 }
 
 /// Keeps bytes in a file without a name and gives them from there: whoever reads them then waits for no network.
@@ -175,7 +205,7 @@ pub(in crate::bulk) fn stdin() -> Input {
             |mut receive| async move { receive.recv().await.map(|piece| (piece, receive)) },
         )
         .boxed();
-    Input { tag: None, length: None, kept, url: ObjectUrl::File("-".into()), skip: 0, skipped: 0 }
+    Input { tag: None, length: None, kept, url: ObjectUrl::File("-".into()), skip: 0, skipped: 0, long: None }
 }
 
 /// The first pieces, enough to tell the packing.

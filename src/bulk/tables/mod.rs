@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::BulkError;
 use super::inputs::Source;
+use super::long_lines::LongLines;
 use crate::backend::imports::{BulkFile, Imports};
 use crate::error::{Fault as _, Severity};
 use crate::model::{ImportStatus, RowCounts};
@@ -68,6 +69,8 @@ pub struct Options {
     pub max_line: usize,
     /// Read all of it before the transaction begins: others wait for the writer, and not for a network as well.
     pub spool: bool,
+    /// Where the lines of standard input that are too long are kept; none = nowhere.
+    pub long: Option<LongLines>,
 }
 
 /// Threads that parse, and how much may be on its way.
@@ -253,7 +256,9 @@ impl Run<'_> {
         };
         // Of which nothing is in, any version will do.
         let tag = self.tag.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| pieces > 0);
-        let mut input = Input::open(self.sources, &self.options.source, position, tag.as_deref()).await?;
+        let mut input =
+            Input::open(self.sources, &self.options.source, position, tag.as_deref(), self.options.long.as_ref())
+                .await?;
         if let Some(file) = self.file
             && !self.imports.begin_file(file, input.tag.clone(), input.length).await?
         {

@@ -16,7 +16,8 @@ use crate::store::StoreError;
 
 /// Imports them; what became of each, and the worst of it.
 pub(super) async fn each(context: &Context<'_>, files: &[Source]) -> Result<(Vec<Line>, Exit), StoreError> {
-    let options = Options { resume: context.args.resume, max_errors: context.args.most_errors() };
+    let (args, long) = (context.args, context.long.clone());
+    let options = Options { resume: args.resume, max_errors: args.most_errors(), long };
     let bar = Bar::records("catalogue");
     let progress = |done, total, failed| bar.show(done, Some(total), done, failed);
     let done = catalogue::import(context.imports, files, &options, progress, context.stop.clone()).await;

@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::signals::Signals;
 use super::{bars as screen, complain, messages, place, print_bytes};
 use crate::backend::imports::{BulkBegin, BulkBegun, Imports, Limits};
+use crate::bulk::long_lines::LongLines;
 use crate::config::{Layers, LogFormat, Needs, Settings};
 use crate::observe::Redactor;
 use crate::observe::logging::{self, LogOptions};
@@ -43,6 +44,8 @@ struct Context<'a> {
     imports: &'a Imports,
     sources: &'a Sources,
     redactor: &'a Redactor,
+    /// Keeps what is rejected of standard input and too long to be held.
+    long: Option<LongLines>,
     /// True = finish or undo what is on its way, and begin nothing more.
     stop: watch::Receiver<bool>,
 }
@@ -162,7 +165,9 @@ async fn import(
         bulk: settings.imports.bulk.clone(),
     };
     let imports = Imports::new(Arc::new(store), limits, Some(sources.clone()));
-    let context = Context { args, location, settings, imports: &imports, sources: &sources, redactor, stop };
+    let rejects = args.rejects.clone().filter(|_| !args.dry_run);
+    let long = rejects.map(|folder| LongLines::new(folder, settings.objects.max_line));
+    let context = Context { args, location, settings, imports: &imports, sources: &sources, redactor, long, stop };
     let files = if args.delete_after { delete::files(&sorted) } else { delete::Files::new() };
     let Sorted { nodes, tables, catalogue } = sorted;
     match tables::refused(&context, &tables).await {

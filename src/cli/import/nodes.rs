@@ -33,7 +33,7 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
     let (args, imports) = (context.args, context.imports);
     let (mut exit, mut lines, mut rejected, mut taken) = (Exit::Done, Vec::new(), false, HashSet::new());
     let domain = args.domain.clone().unwrap_or_default();
-    let nodes = NodesOptions { domain, group: args.group.clone(), refs: args.refs };
+    let nodes = NodesOptions { domain, group: args.group.clone(), refs: args.refs, known_groups: false };
     let (import, files) = if args.dry_run { (None, Vec::new()) } else { begin(context, &nodes, urls).await? };
     let sources: Vec<_> = urls.iter().cloned().map(Source::Object).collect();
     let meters: Vec<_> = urls.iter().map(|_| Arc::new(Meter::default())).collect();

@@ -107,8 +107,8 @@ pub(super) fn own_name(name: &str, taken: &mut HashSet<String>) -> String {
 }
 
 /// Rejected lines of one file as they were, in a file of the same name that can be mended and imported, and in another
-/// one why, line by line. Lines that were too long to be kept stand last: they are read from their source once more, if
-/// that can be. `taken`: names that other files of this run have.
+/// one why, line by line. Lines that were too long to be held stand last: they are read from their source once more, those of
+/// standard input from where they were kept. `taken`: names that other files of this run have.
 pub(super) async fn write_lines(
     folder: &Path,
     context: &Context<'_>,
@@ -143,14 +143,12 @@ pub(super) async fn write_lines(
         }
     }
     let offsets: Vec<u64> = long.iter().map(|failure| failure.offset).collect();
-    let copied =
-        match copy_lines(context.sources, source, &offsets, |bytes| lines.write_all(bytes).map_err(fault)).await {
-            Ok(copied) => copied,
-            Err(error) => {
-                messages::error(&context.redactor.redact(&chain(&error)), error.hint().as_deref());
-                0
-            }
-        };
+    let from = (source, context.long.as_ref());
+    let (copied, end) =
+        copy_lines(context.sources, from, &offsets, |bytes| lines.write_all(bytes).map_err(fault)).await;
+    if let Err(error) = end {
+        messages::error(&context.redactor.redact(&chain(&error)), error.hint().as_deref());
+    }
     for (number, failure) in (0..).zip(&long) {
         reason(failure, number < copied)?;
     }

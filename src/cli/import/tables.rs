@@ -159,6 +159,7 @@ impl Each<'_> {
             max_errors: args.most_errors(),
             max_line: context.settings.objects.max_line,
             spool: false,
+            long: context.long.clone(),
         };
         let bar = Bar::new(file.source.name());
         let (imports, sources, stop) = (context.imports, context.sources, context.stop.clone());

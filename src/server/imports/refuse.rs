@@ -21,6 +21,7 @@ fn refused_as(refused: &Refused) -> Refusal {
     let (status, code) = match refused {
         Refused::NoSuchImport => (StatusCode::NOT_FOUND, "import_not_found"),
         Refused::NoSuchBatch => (StatusCode::NOT_FOUND, "batch_not_found"),
+        Refused::NoReferences => (StatusCode::NOT_FOUND, "references_not_kept"),
         Refused::Finalised => (StatusCode::CONFLICT, "import_finalised"),
         Refused::Ended(_) => (StatusCode::CONFLICT, "import_ended"),
         Refused::NotEnded => (StatusCode::CONFLICT, "import_not_ended"),

@@ -25,7 +25,7 @@ use crate::server::negotiate::accepts;
 use crate::server::params::{InPath, InQuery};
 use crate::store::imports::ResultQuery;
 
-const LINES: &str = "application/x-ndjson";
+pub(super) const LINES: &str = "application/x-ndjson";
 
 /// A page's default and largest size.
 const PAGE: (u32, u32) = (100, 1000);

@@ -44,7 +44,7 @@ pub struct Bulk {
     pub size: Option<u64>,
     /// How often it is tried; none = as the settings say.
     pub patience: Option<Patience>,
-    /// How many ids of rows that are in are kept for whoever asked for it.
+    /// How many ids of rows that are in are kept for whoever asked for it; 0 = none.
     pub tells: u32,
 }
 
@@ -162,23 +162,31 @@ pub fn keep_told(session: &Session<'_>, batch: Number, number: u64, ids: &[Strin
     if ids.is_empty() {
         return Ok(());
     }
-    let ids = serde_json::to_string(ids).map_err(|error| SqlError::Refused(error.to_string()))?;
     session
         .execute(
             "UPDATE bulk_piece SET told = ?3 WHERE batch = ?1 AND number = ?2",
-            values![batch, signed(number)?, &ids],
+            values![batch, signed(number)?, &ids_as_text(ids)?],
         )
         .map(drop)
 }
 
-/// What was kept so, in the order of the file.
-pub fn told(session: &Session<'_>, batch: Number) -> Result<Vec<String>, SqlError> {
-    let pieces: Vec<Vec<String>> = session.query(
-        "SELECT told FROM bulk_piece WHERE batch = ?1 AND told IS NOT NULL ORDER BY number",
-        values![batch],
-        |row| serde_json::from_str(row.text(0)?).map_err(|_| SqlError::Unreadable("the ids of a piece".to_owned())),
+/// Ids as a piece keeps them.
+pub(super) fn ids_as_text(ids: &[String]) -> Result<String, SqlError> {
+    serde_json::to_string(ids).map_err(|error| SqlError::Refused(error.to_string()))
+}
+
+/// What was kept so of the first piece that has something, from a number on; and the number behind it.
+pub fn told(session: &Session<'_>, batch: Number, from: u64) -> Result<Option<(Vec<String>, u64)>, SqlError> {
+    let found: Vec<(String, i64)> = session.query(
+        "SELECT told, number FROM bulk_piece WHERE batch = ?1 AND number >= ?2 AND told IS NOT NULL \
+         ORDER BY number LIMIT 1",
+        values![batch, signed(from)?],
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    Ok(pieces.into_iter().flatten().collect())
+    let Some((ids, number)) = found.into_iter().next() else { return Ok(None) };
+    let unreadable = || SqlError::Unreadable("the ids of a piece".to_owned());
+    let ids = serde_json::from_str(&ids).map_err(|_| unreadable())?;
+    Ok(Some((ids, u64::try_from(number).map_err(|_| unreadable())? + 1)))
 }
 
 /// Keeps failed rows as results, numbered as they come.

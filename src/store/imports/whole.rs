@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::bulk::insert_failed;
+use super::bulk::{ids_as_text, insert_failed};
 use super::{FailedRow, NewImport, Number, Runner};
 use crate::model::{ImportStatus, RowCounts};
 use crate::store::sql::{Columns, CopyType, Session, SqlError, Value, signed};
@@ -23,6 +23,8 @@ pub struct Whole {
     pub rows: RowCounts,
     /// Those that are not in.
     pub failed: Vec<FailedRow>,
+    /// Ids of those that are in, to be told; empty = they are not kept.
+    pub told: Vec<String>,
     /// Its only event: JSON.
     pub event: String,
 }
@@ -82,6 +84,7 @@ const PIECE: (&str, &Columns<'static>) = (
         ("duplicates", CopyType::Int8),
         ("failed", CopyType::Int8),
         ("position_lines", CopyType::Int8),
+        ("told", CopyType::Text),
     ],
 );
 
@@ -143,7 +146,9 @@ pub fn insert_whole(session: &Session<'_>, wholes: &[Whole], now: i64) -> Result
     });
     let batches = numbered(session, BATCH, &rows.collect::<Result<Vec<_>, SqlError>>()?)?;
     let batches = wholes.iter().map(|whole| of(&batches, &whole.batch)).collect::<Result<Vec<_>, _>>()?;
-    let pieces = wholes.iter().zip(&batches).map(|(Whole { rows, .. }, batch)| {
+    let told = wholes.iter().map(|Whole { told, .. }| (!told.is_empty()).then(|| ids_as_text(told)).transpose());
+    let told = told.collect::<Result<Vec<_>, _>>()?;
+    let pieces = wholes.iter().zip(&batches).zip(&told).map(|((Whole { rows, .. }, batch), told)| {
         Ok(vec![
             (*batch).into(),
             Value::Int(0),
@@ -153,6 +158,7 @@ pub fn insert_whole(session: &Session<'_>, wholes: &[Whole], now: i64) -> Result
             signed(rows.duplicates)?.into(),
             signed(rows.failed)?.into(),
             signed(rows.total())?.into(),
+            told.into(),
         ])
     });
     session.insert_set(PIECE, "", &pieces.collect::<Result<Vec<_>, SqlError>>()?)?;

@@ -1,7 +1,7 @@
 //! Whose a message is: nobody's yet, or one that has been done before.
 //!
 //! A message without a key, and one that is replayed, is known by its mark. One with a key is the same as the one before it
-//! under that key if it says the same and was sent not much later. Each key has one job that holds its mark, that of its
+//! under that key if it says the same and was sent not much later, or whatever it says ([`Sameness`]). Each key has one job that holds its mark, that of its
 //! last message. A job that has lost it to a later message is still known by its place, should that come again, and so is
 //! a message that said nothing new.
 
@@ -10,6 +10,18 @@ use std::collections::HashMap;
 use super::jobs::{JOB, JobEnd, NewJob};
 use crate::model::messages::TransferStatus;
 use crate::store::sql::{CopyType, Session, SqlError, Value, signed};
+
+/// When a message with a key is the one before it under that key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sameness {
+    /// If it says the same and was sent within so many milliseconds of it.
+    Content {
+        /// Milliseconds.
+        window: i64,
+    },
+    /// Whatever it says.
+    Key,
+}
 
 /// Whose a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +66,8 @@ struct Decided {
 
 /// Begins jobs, in their order. If another transaction has just begun one of them, this one is waited for and the whole
 /// is [`SqlError::Overtaken`]: the next try finds it.
-pub fn claim(session: &Session<'_>, jobs: &[NewJob], window: i64, now: i64) -> Result<Vec<Claim>, SqlError> {
-    let Decided { claims, passed, freed, same } = decide(jobs, known(session, jobs)?, window);
+pub fn claim(session: &Session<'_>, jobs: &[NewJob], sameness: Sameness, now: i64) -> Result<Vec<Claim>, SqlError> {
+    let Decided { claims, passed, freed, same } = decide(jobs, known(session, jobs)?, sameness);
     let freed: Vec<_> = freed.iter().map(|(mark, place)| vec![Value::from(mark), Value::from(place)]).collect();
     session.update_set(FREE, &[CopyType::Text, CopyType::Text], &freed)?;
     let mut new: Vec<(String, NewJob)> = Vec::new();
@@ -134,7 +146,7 @@ pub(super) fn place(topic: &str, partition: i64, offset: i64, sent_at: i64) -> S
     format!("at:{topic}/{partition}/{offset}/{sent_at}")
 }
 
-fn decide(jobs: &[NewJob], mut known: HashMap<String, Known>, window: i64) -> Decided {
+fn decide(jobs: &[NewJob], mut known: HashMap<String, Known>, sameness: Sameness) -> Decided {
     let mut decided = Decided::default();
     for (index, job) in jobs.iter().enumerate() {
         // It has come before, and another has come since.
@@ -143,10 +155,13 @@ fn decide(jobs: &[NewJob], mut known: HashMap<String, Known>, window: i64) -> De
             continue;
         }
         let holder = known.get(&job.mark);
-        let same = holder.filter(|holder| {
-            // The same words, but said again much later: they mean it. A replay is the same whenever it comes.
-            let late = job.content.is_some() && job.sent_at > holder.sent_at.saturating_add(window);
-            holder.content == job.content && !late
+        let same = holder.filter(|holder| match sameness {
+            Sameness::Key => true,
+            Sameness::Content { window } => {
+                // The same words, but said again much later: they mean it. A replay is the same whenever it comes.
+                let late = job.content.is_some() && job.sent_at > holder.sent_at.saturating_add(window);
+                holder.content == job.content && !late
+            }
         });
         if let Some(same) = same {
             let claim = same.claim();
@@ -184,7 +199,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::jobs::{JobEnd, JobKind};
-    use super::{Claim, Known, NewJob, decide};
+    use super::{Claim, Known, NewJob, Sameness, decide};
 
     /// A message: its key, what it says, when it is sent.
     type Said = (Option<u8>, u8, i64);
@@ -211,8 +226,8 @@ mod tests {
 
     impl Stored {
         /// What is new of some jobs, done in one transaction.
-        fn bring(&mut self, jobs: &[NewJob], window: i64) -> Vec<usize> {
-            let decided = decide(jobs, self.0.clone(), window);
+        fn bring(&mut self, jobs: &[NewJob], sameness: Sameness) -> Vec<usize> {
+            let decided = decide(jobs, self.0.clone(), sameness);
             for (mark, place) in &decided.freed {
                 let known = self.0.remove(mark).unwrap();
                 assert!(self.0.insert(place.clone(), known).is_none());
@@ -244,13 +259,14 @@ mod tests {
 
     proptest! {
         /// Whatever comes again from an earlier place on, and however it is cut into transactions: each message that says
-        /// something new is done once, in order, and the last of each key stands.
+        /// something new is done once, in order, and the last of each key stands; where keys alone count, the first.
         #[test]
         fn each_message_is_done_once_and_the_last_word_of_each_key_stands(
             said in prop::collection::vec((prop::option::of(0..3_u8), 0..3_u8, 0..100_i64), 1..30),
             runs in prop::collection::vec((0..30_usize, 1..8_usize), 1..6),
-            window in 0..60_i64,
+            window in prop::option::of(0..60_i64),
         ) {
+            let sameness = window.map_or(Sameness::Key, |window| Sameness::Content { window });
             let mut stored = Stored::default();
             let (mut done, mut reached) = (Vec::new(), 0);
             for (attempt, (from, batch)) in runs.into_iter().chain([(0, 5)]).enumerate() {
@@ -259,7 +275,7 @@ mod tests {
                 let to = if attempt % 2 == 0 { said.len() } else { (from + batch).min(said.len()) };
                 let jobs: Vec<_> = (from..to).map(|offset| job(offset, said[offset], attempt)).collect();
                 for some in jobs.chunks(batch) {
-                    done.extend(stored.bring(some, window));
+                    done.extend(stored.bring(some, sameness));
                 }
                 reached = reached.max(to);
             }
@@ -267,7 +283,7 @@ mod tests {
             let mut last: HashMap<u8, (u8, i64)> = HashMap::new();
             for (offset, (key, says, sent_at)) in said.iter().copied().enumerate() {
                 let same = key.and_then(|key| last.get(&key)).is_some_and(|(before, at)| {
-                    *before == says && sent_at <= at + window
+                    window.is_none_or(|window| *before == says && sent_at <= at + window)
                 });
                 if !same {
                     expected.push(offset);

@@ -114,11 +114,6 @@ pub fn finish(session: &Session<'_>, id: &str, end: &JobEnd, now: i64) -> Result
     Ok(changed > 0)
 }
 
-/// Has somebody made this group?
-pub fn group_exists(session: &Session<'_>, domain: &str, group: &str) -> Result<bool, SqlError> {
-    session.exists("SELECT 1 FROM matching_groups WHERE domain_id = ?1 AND name = ?2", values![domain, group])
-}
-
 /// Forgets jobs that ended before a time and have told everything, at most so many, and the imports that they made, unless
 /// those were tried again by hand; how many jobs it were.
 pub fn forget(session: &Session<'_>, before: i64, most: u32) -> Result<u64, SqlError> {

@@ -9,8 +9,8 @@ mod jobs;
 mod outbox;
 mod settled;
 
-pub use claim::{Claim, claim};
-pub use jobs::{JobEnd, JobKind, NewJob, finish, forget, group_exists};
+pub use claim::{Claim, Sameness, claim};
+pub use jobs::{JobEnd, JobKind, NewJob, finish, forget};
 pub use outbox::{
     Header, Letter, LetterKind, Open, Owner, Published, any_open, keep, keep_all, known_positions, mark, postpone, put,
     take_over,

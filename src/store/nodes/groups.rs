@@ -4,7 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::store::sql::{Session, SqlError, values};
+use crate::store::sql::{Session, SqlError, Value, values};
+
+/// A group of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Whose.
+    pub domain: String,
+    /// Its name in the domain.
+    pub name: String,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
 
 /// Is there such a group?
 pub fn has_group(session: &Session<'_>, domain: &str, group: &str) -> Result<bool, SqlError> {
@@ -37,6 +48,23 @@ pub fn group_ids<'r>(
     // Somebody else may have made some of them meanwhile.
     known.extend(find(session, domain, names)?);
     Ok(known)
+}
+
+/// Groups in the order of their domains and names, behind one of them; of one domain or of all.
+pub fn groups(
+    session: &Session<'_>,
+    domain: Option<&str>,
+    (after_domain, after_name): (&str, &str),
+    limit: u32,
+) -> Result<Vec<Group>, SqlError> {
+    let of = if domain.is_some() { "domain_id = ?4 AND" } else { "" };
+    let sql = format!(
+        "SELECT domain_id, name, created_at FROM matching_groups \
+         WHERE {of} (domain_id, name) > (?1, ?2) ORDER BY domain_id, name LIMIT ?3"
+    );
+    let mut values = vec![after_domain.into(), after_name.into(), limit.into()];
+    values.extend(domain.map(Value::from));
+    session.query(&sql, &values, |row| Ok(Group { domain: row.get(0)?, name: row.get(1)?, created_at: row.get(2)? }))
 }
 
 fn find<'r>(

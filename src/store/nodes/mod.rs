@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::imports::FailedRow;
 
-pub use groups::{group_ids, has_group};
+pub use groups::{Group, group_ids, groups, has_group};
 pub use missing::insert_missing;
 pub use write::{Written, batch, nodes};
 
