@@ -49,6 +49,40 @@ impl Reader {
         Self { strict: true, ..self.clone() }
     }
 
+    fn consumer(&self) -> Result<BaseConsumer<Telling>, BrokerError> {
+        let mut config = config::base(
+            &self.connection,
+            &[
+                ("auto.offset.reset", "earliest"),
+                ("allow.auto.create.topics", "false"),
+                ("fetch.wait.max.ms", "50"),
+                // Whoever takes the messages may be slower than the broker.
+                ("queued.max.messages.kbytes", "8192"),
+            ],
+        );
+        config.set("group.id", "parser-reader").set("enable.auto.commit", "false");
+        config.set("enable.auto.offset.store", "false").set("enable.partition.eof", "true");
+        Ok(config.create_with_context(Telling)?)
+    }
+
+    /// Offsets behind which each partition of a topic has so many messages at most; and whether there are any before
+    /// them. Blocks.
+    pub fn starts(&self, topic: &str, last: i64) -> Result<(BTreeMap<i32, i64>, bool), BrokerError> {
+        let consumer = self.consumer()?;
+        let numbers = match partitions(&consumer, topic) {
+            Err(error) if error.is_unknown_topic() && !self.strict => Vec::new(),
+            found => found?,
+        };
+        let (mut starts, mut cut) = (BTreeMap::new(), false);
+        for number in numbers {
+            let (low, high) = consumer.fetch_watermarks(topic, number, PATIENCE)?;
+            let start = low.max(high.saturating_sub(last));
+            cut |= start > low;
+            starts.insert(number, start);
+        }
+        Ok((starts, cut))
+    }
+
     /// Gives every message of a topic that is there now, from these offsets on (others: from their beginning); of each
     /// partition in order. A topic that the broker does not know, however often it is asked, is empty. Blocks.
     pub fn read(
@@ -57,13 +91,7 @@ impl Reader {
         from: &BTreeMap<i32, i64>,
         mut each: impl FnMut(Message) -> Next,
     ) -> Result<(), BrokerError> {
-        let mut config = config::base(
-            &self.connection,
-            &[("auto.offset.reset", "earliest"), ("allow.auto.create.topics", "false"), ("fetch.wait.max.ms", "50")],
-        );
-        config.set("group.id", "parser-reader").set("enable.auto.commit", "false");
-        config.set("enable.auto.offset.store", "false").set("enable.partition.eof", "true");
-        let consumer: BaseConsumer<Telling> = config.create_with_context(Telling)?;
+        let consumer = self.consumer()?;
         let numbers = match partitions(&consumer, topic) {
             Err(error) if error.is_unknown_topic() && !self.strict => return Ok(()),
             found => found?,
@@ -79,12 +107,13 @@ impl Reader {
         while !open.is_empty() {
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => {
-                    last = Instant::now();
                     let message = Message::of(&message);
                     // A partition is read to where it ended at some moment, or a busy topic would never end.
                     if open.contains(&message.position.partition.number) && each(message) == Next::Enough {
                         return Ok(());
                     }
+                    // Whoever took it may have taken its time.
+                    last = Instant::now();
                 }
                 Some(Err(KafkaError::PartitionEOF(number))) => {
                     last = Instant::now();

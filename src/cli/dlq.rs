@@ -111,15 +111,17 @@ mod working {
     use serde_json::{Value, json};
 
     use super::{DlqCommand, ListArgs, ManyArgs, SelectArgs, ShowArgs};
-    use crate::backend::dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Order, Outcome, Selection, moment};
+    use crate::backend::dead_letters::{
+        DeadLetter, DeadLetters, DeadLettersError, Listed, Look, Order, Selection, moment,
+    };
     use crate::cli::backend::{Backend, block_on};
     use crate::cli::exit::Exit;
     use crate::cli::{complain, harmless, messages, print_bytes, table};
     use crate::config::Layers;
     use crate::store::messages::Settled;
 
-    /// Letters that are dealt with, and told of, together.
-    const SOME: usize = 500;
+    /// Letters that a dry run shows.
+    const SHOWN: usize = 500;
 
     pub(in crate::cli) fn execute(command: &DlqCommand, mut layers: Layers, folder: &Path) -> Exit {
         let (place, select) = match command {
@@ -174,7 +176,8 @@ mod working {
     async fn list(letters: &DeadLetters, selection: Selection, args: &ListArgs) -> Result<Exit, DeadLettersError> {
         let selection = Selection { all: args.all, ..selection };
         let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-        let (found, count) = letters.list(&selection, most, Order::NewestFirst).await?;
+        let look = Look { most, order: Order::NewestFirst, whole: args.place.json, last: None };
+        let Listed { letters: found, count, .. } = letters.list(&selection, look).await?;
         if args.place.json {
             let shown: Vec<Value> = found.iter().map(to_json).collect();
             return Ok(print(&format!("{}\n", json!({ "topic": letters.topic(), "count": count, "letters": shown }))));
@@ -221,87 +224,71 @@ mod working {
         action: Settled,
     ) -> Result<Exit, DeadLettersError> {
         let mut selection = Selection {
-            ids: args.ids.clone(),
             // Those that a replay makes are not of this selection.
             until: Some(jiff::Timestamp::now().as_millisecond()),
             ..selection
         };
-        let mut outcome = Outcome::default();
+        let (mut known, mut failed) = (None, Vec::new());
         if !args.ids.is_empty() {
-            let Some(settled) = settled(letters, &args.ids).await? else { return Ok(Exit::Usage) };
-            outcome.failed = settled;
+            let found = letters.known(&args.ids).await?;
+            for id in &found.unknown {
+                messages::error(&format!("there is no dead letter `{id}`"), Some("see `parser dlq list --all`"));
+            }
+            if !found.unknown.is_empty() {
+                return Ok(Exit::Usage);
+            }
+            let done = found.settled.iter().map(|(id, how)| (id.clone(), format!("it is {} already", how.as_str())));
+            failed.extend(done);
+            complain_of(&failed);
+            selection.ids = args.ids.iter().cloned().collect();
+            known = Some(found);
         }
         if args.dry_run {
-            let (found, count) = letters.list(&selection, SOME, Order::OldestFirst).await?;
+            let look = Look { most: SHOWN, order: Order::OldestFirst, whole: args.place.json, last: None };
+            let Listed { letters: found, count, .. } = letters.list(&selection, look).await?;
             let word = if action == Settled::Replayed { "replayed" } else { "discarded" };
             messages::say(&format!("{count} would be {word}"));
-            complain_of(&outcome);
             let printed = print(&if args.place.json {
                 let shown: Vec<Value> = found.iter().map(to_json).collect();
                 format!("{}\n", json!({ "dry_run": true, "count": count, "letters": shown }))
             } else {
                 as_table(&found)
             });
-            return Ok(if outcome.failed.is_empty() { printed } else { Exit::SomeFailed });
+            return Ok(if failed.is_empty() { printed } else { Exit::SomeFailed });
         }
-        complain_of(&outcome);
-        let mut printed = Exit::Done;
+        let mut dealing = match known {
+            Some(known) => letters.deal_with(known, selection, action),
+            None => letters.deal(selection, action, usize::MAX),
+        };
+        let (mut printed, mut done) = (Exit::Done, Vec::new());
         let ended = loop {
-            let found = match letters.list(&selection, SOME, Order::OldestFirst).await {
-                Ok((found, _)) => found,
-                Err(error) => break Err(error),
-            };
-            if found.is_empty() {
-                break Ok(());
-            }
-            let some = match action {
-                Settled::Replayed => letters.replay(&found).await,
-                Settled::Discarded => letters.discard(&found).await,
-            };
-            let some = match some {
-                Ok(some) => some,
+            let (found, some) = match dealing.next().await {
+                Ok(Some(dealt)) => dealt,
+                Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             };
             // What is done is told at once: whatever happens to the rest, it stays done.
-            complain_of(&some);
+            complain_of(&some.failed);
             if !args.place.json {
-                let done: Vec<_> = found.into_iter().filter(|letter| some.done.contains(&letter.id)).collect();
-                if !done.is_empty() {
-                    printed = printed.max_of(print(&as_table(&done)));
+                let told: Vec<_> = found.into_iter().filter(|letter| some.done.contains(&letter.id)).collect();
+                if !told.is_empty() {
+                    printed = printed.max_of(print(&as_table(&told)));
                 }
             }
-            // They stay open, but are not tried for ever.
-            selection.but.extend(some.failed.iter().map(|(id, _)| id.clone()));
-            outcome.done.extend(some.done);
-            outcome.failed.extend(some.failed);
+            done.extend(some.done);
+            failed.extend(some.failed);
         };
-        messages::say(&format!("{} {}, {} failed", outcome.done.len(), action.as_str(), outcome.failed.len()));
+        messages::say(&format!("{} {}, {} failed", done.len(), action.as_str(), failed.len()));
         if args.place.json {
-            let failed: Vec<Value> =
-                outcome.failed.iter().map(|(id, reason)| json!({ "id": id, "reason": reason })).collect();
-            printed = print(&format!("{}\n", json!({ action.as_str(): outcome.done, "failed": failed })));
+            let failed: Vec<Value> = failed.iter().map(|(id, reason)| json!({ "id": id, "reason": reason })).collect();
+            printed = print(&format!("{}\n", json!({ action.as_str(): done, "failed": failed })));
         }
         ended?;
-        Ok(if outcome.failed.is_empty() { printed } else { Exit::SomeFailed })
+        Ok(if failed.is_empty() { printed } else { Exit::SomeFailed })
     }
 
-    /// Those of the ids that somebody has dealt with; `None`, and a word about it: there are some that do not exist.
-    async fn settled(letters: &DeadLetters, ids: &[String]) -> Result<Option<Vec<(String, String)>>, DeadLettersError> {
-        let all = Selection { ids: ids.to_vec(), all: true, ..Selection::default() };
-        let (known, _) = letters.list(&all, ids.len(), Order::OldestFirst).await?;
-        let unknown: Vec<_> = ids.iter().filter(|id| known.iter().all(|letter| letter.id != **id)).collect();
-        for id in &unknown {
-            messages::error(&format!("there is no dead letter `{id}`"), Some("see `parser dlq list --all`"));
-        }
-        let settled = known.into_iter().filter_map(|letter| {
-            let reason = format!("it is {} already", letter.settled?.as_str());
-            Some((letter.id, reason))
-        });
-        Ok(unknown.is_empty().then(|| settled.collect()))
-    }
-
-    fn complain_of(outcome: &Outcome) {
-        for (id, reason) in &outcome.failed {
+    fn complain_of(failed: &[(String, String)]) {
+        for (id, reason) in failed {
             messages::error(&format!("{id}: {reason}"), None);
         }
     }

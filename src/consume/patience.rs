@@ -21,8 +21,9 @@ pub(super) enum Verdict {
 pub(super) fn verdict(error: &StoreError) -> Verdict {
     match error.kind {
         StoreErrorKind::Conflict(_) => Verdict::Again,
-        // Something unreadable in one place: waiting mends nothing, and what is elsewhere need not wait for it.
-        StoreErrorKind::Refused(_) | StoreErrorKind::Corrupt(_) => Verdict::Never,
+        // Something unreadable in one place, or a fault of ours that one change brings out: waiting mends nothing, and
+        // what is elsewhere need not wait for it.
+        StoreErrorKind::Refused(_) | StoreErrorKind::Corrupt(_) | StoreErrorKind::Broke => Verdict::Never,
         _ => Verdict::Away,
     }
 }
@@ -40,7 +41,15 @@ pub(super) fn wait(base: Duration, tries: u32) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::{LONGEST, wait};
+    use super::{LONGEST, Verdict, verdict, wait};
+    use crate::error::Party;
+    use crate::store::{StoreError, StoreErrorKind};
+
+    #[test]
+    fn a_fault_of_ours_is_not_waited_for() {
+        let of = |kind| verdict(&StoreError::new(std::path::Path::new("a"), Party::Backend, kind));
+        assert_eq!((of(StoreErrorKind::Broke), of(StoreErrorKind::Closed)), (Verdict::Never, Verdict::Away));
+    }
 
     #[test]
     fn waits_grow_and_are_bounded() {

@@ -239,6 +239,16 @@ pub fn outbox_failed(reason: &str) {
     warn!(reason, "the outbox cannot be worked on at the moment");
 }
 
+/// What was done with dead letters that are no more is forgotten.
+pub fn marks_forgotten(count: u64) {
+    debug!(count, "forgot what was done with dead letters that are no more");
+}
+
+/// That could not be; whoever deals with letters next does it.
+pub fn marks_kept(reason: &str) {
+    debug!(reason, "cannot forget what was done with dead letters that are no more");
+}
+
 /// Kinds of jobs that make nodes.
 const NODES: [&str; 2] = ["references", "file"];
 

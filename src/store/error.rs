@@ -122,6 +122,9 @@ pub enum StoreErrorKind {
     /// The store's thread has ended.
     #[error("is closed")]
     Closed,
+    /// The program itself broke down in the middle of this one change or question; nothing of it stands.
+    #[error("the program broke down in the middle of it")]
+    Broke,
     /// The store works, but refuses this one change or holds something unreadable in this one row.
     #[error("{0}")]
     Refused(String),
@@ -135,7 +138,7 @@ impl StoreError {
 
     /// Does it concern the store as a whole (the run must stop) and not just one title?
     pub fn stops_run(&self) -> bool {
-        !matches!(self.kind, StoreErrorKind::Refused(_) | StoreErrorKind::Conflict(_))
+        !matches!(self.kind, StoreErrorKind::Refused(_) | StoreErrorKind::Conflict(_) | StoreErrorKind::Broke)
     }
 
     /// Is it worth doing the same again after a moment?
@@ -158,6 +161,7 @@ impl StoreError {
             SqlError::Sqlite(error) => kind_of(error),
             SqlError::Postgres(failure) => failure.kind(),
             SqlError::Slow(_) | SqlError::Overtaken => StoreErrorKind::Conflict(error.to_string()),
+            SqlError::Broke => StoreErrorKind::Broke,
             SqlError::Unreadable(text) | SqlError::Refused(text) => StoreErrorKind::Refused(text.clone()),
         };
         Self::new(place, party, kind)
@@ -216,12 +220,16 @@ impl Fault for StoreError {
     }
 }
 
+const BROKE: &str =
+    "this is a fault of the program, and happens again with the same data: what it said last tells where";
+
 const NOT_EMPTY: &str = "name an empty database, or replace what is there by --force";
 
 fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
     let folder = path.parent().unwrap_or(Path::new("."));
     Some(match kind {
         StoreErrorKind::NotEmpty(_) => Cow::Borrowed(NOT_EMPTY),
+        StoreErrorKind::Broke => Cow::Borrowed(BROKE),
         StoreErrorKind::Full => {
             Cow::Owned(format!("free some space on the disk of `{}`, then go on with `--resume`", folder.display()))
         }
@@ -246,6 +254,7 @@ fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
 fn server_hint(kind: &StoreErrorKind) -> Option<&'static str> {
     Some(match kind {
         StoreErrorKind::NotEmpty(_) => NOT_EMPTY,
+        StoreErrorKind::Broke => BROKE,
         StoreErrorKind::Full => "free some space on the disk of the PostgreSQL server, then go on with `--resume`",
         StoreErrorKind::ReadOnly(_) => "it is a standby or set read-only: DATABASE_URL has to name the primary",
         StoreErrorKind::Corrupt(_) => {

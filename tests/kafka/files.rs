@@ -13,7 +13,7 @@ use crate::brokers;
 use crate::shelf::Shelf;
 use crate::world::{NODES, World, file, header, key};
 
-fn rows(group: &str, count: usize) -> String {
+pub(crate) fn rows(group: &str, count: usize) -> String {
     let mut text = "reference_id,group,type,name\n".to_owned();
     for row in 0..count {
         writeln!(text, "{group}r{row},{group},USER,Name {row}").unwrap();
@@ -162,13 +162,14 @@ fn a_file_that_ends_too_early_is_tried_three_times_and_is_a_dead_letter_with_wha
 }
 
 /// Does something while a transaction holds what a statement has locked.
-fn holding(world: &World, statement: &str, meanwhile: impl FnOnce()) {
+pub(crate) fn holding<T>(world: &World, statement: &str, meanwhile: impl FnOnce() -> T) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (client, connection) = runtime.block_on(tokio_postgres::connect(&world.url, tokio_postgres::NoTls)).unwrap();
     runtime.spawn(connection);
     runtime.block_on(client.batch_execute(&format!("BEGIN; {statement}"))).unwrap();
-    meanwhile();
+    let done = meanwhile();
     runtime.block_on(client.batch_execute("ROLLBACK")).unwrap();
+    done
 }
 
 #[test]

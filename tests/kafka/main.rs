@@ -13,8 +13,11 @@ mod bucket;
 #[expect(dead_code, reason = "other tests speak TLS, too")]
 mod cluster;
 mod dead;
+mod dealing;
 mod doubt;
 mod files;
+mod handover;
+mod keys;
 mod lag;
 mod lists;
 mod messages;

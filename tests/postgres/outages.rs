@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use parser::backend::Catalogue;
@@ -182,17 +182,47 @@ async fn who_finds_no_free_connection_is_told_so_and_no_more_is_lost() {
 }
 
 #[tokio::test]
-async fn a_job_that_panics_costs_neither_a_connection_nor_a_change() {
+async fn a_job_that_panics_costs_neither_a_connection_nor_a_change_of_others() {
     let Some(database) = database() else { return };
-    let one = Server { connections: 1, ..server(&database.url) };
-    let store = Store::open(&Location::Server(one), 0).await.unwrap();
-    let panics = store.write(POINTS, |session| {
-        session.execute("INSERT INTO source (name) VALUES ('half')", &[])?;
-        assert!(session.exists("SELECT 1 WHERE FALSE", &[])?, "thrown on purpose");
-        Ok(())
-    });
-    assert_eq!(panics.await.unwrap_err().kind, StoreErrorKind::Closed);
-    assert!(!store.read(|session| session.exists("SELECT 1 FROM source", &[])).await.unwrap());
+    let one = Location::Server(Server { connections: 1, ..server(&database.url) });
+    let folder = tempfile::tempdir().unwrap();
+    for location in [one, Location::File(folder.path().join("catalog.db"))] {
+        let store = Store::open(&location, 0).await.unwrap();
+        let insert = |name: &'static str, fails: bool| {
+            store.write(POINTS, move |session| {
+                session.execute("INSERT INTO source (name) VALUES (?1)", &[name.into()])?;
+                assert!(!fails, "thrown on purpose");
+                Ok(())
+            })
+        };
+        let (before, panics, after) =
+            tokio::join!(insert("before", false), insert("half", true), insert("after", false));
+        let error = panics.unwrap_err();
+        assert_eq!((&error.kind, error.is_transient(), error.stops_run()), (&StoreErrorKind::Broke, false, false));
+        assert_eq!(error.severity(), Severity::Permanent);
+        assert_eq!((before.is_ok(), after.is_ok()), (true, true));
+        // Nobody waits for what it had locked, though nothing more is asked of its connection.
+        let done = insert("again", true).await.unwrap_err();
+        assert_eq!(done.kind, StoreErrorKind::Broke);
+        if let Location::Server(_) = location {
+            let until = Instant::now() + Duration::from_secs(20);
+            let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                        AND state LIKE 'idle in transaction%'";
+            while sql(&database.url, open)[0][0] != "0" {
+                assert!(Instant::now() < until, "its transaction is still open");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        let read = store
+            .read(|session| session.query("SELECT name FROM source ORDER BY name", &[], |row| row.get::<String>(0)));
+        assert_eq!(read.await.unwrap(), ["after", "before"]);
+        let asks = store.read(|session| -> Result<(), _> {
+            session.exists("SELECT 1", &[])?;
+            panic!("thrown on purpose")
+        });
+        assert_eq!(asks.await.unwrap_err().kind, StoreErrorKind::Broke);
+        store.ping().await.unwrap();
+    }
 }
 
 #[tokio::test]

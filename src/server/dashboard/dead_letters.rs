@@ -13,13 +13,16 @@ use super::guard::Submitted;
 use super::paging::Asked;
 use super::session::Visit;
 use super::shown::{Badge, moment};
-use crate::backend::dead_letters::{self, DeadLetter, DeadLetters, DeadLettersError, Order, Outcome, Selection};
+use crate::backend::dead_letters::{self, DeadLetter, DeadLettersError, Dealing, Listed, Look, Order, Selection};
 use crate::server::answer::Refusal;
 use crate::server::app::Shared;
 use crate::store::messages::Settled;
 
 /// Letters on the page.
 const SHOWN: usize = 200;
+
+/// Messages of each partition that the page looks at: a page is looked at often, and waited for.
+const LAST: i64 = 10_000;
 
 /// Letters that one click deals with.
 const MOST: usize = 1000;
@@ -71,6 +74,8 @@ struct ListPage {
     since: String,
     all: bool,
     count: usize,
+    /// There are older messages, at which it has not looked.
+    cut: bool,
     letters: Vec<Shown>,
 }
 
@@ -89,17 +94,19 @@ pub(super) async fn list(
         topic: None,
         all,
         count: 0,
+        cut: false,
         letters: Vec::new(),
         reason: asked.text("reason").to_owned(),
         since: asked.text("since").to_owned(),
     };
     if let Some(dead_letters) = &shared.dead_letters {
         let selection = Selection { all, ..selected(&page.reason, &page.since)? };
-        let (letters, count) =
-            dead_letters.list(&selection, SHOWN, Order::NewestFirst).await.map_err(|error| failed(&error))?;
+        let look = Look { most: SHOWN, order: Order::NewestFirst, whole: false, last: Some(LAST) };
+        let Listed { letters, count, cut } =
+            dead_letters.list(&selection, look).await.map_err(|error| failed(&error))?;
         page.topic = Some(dead_letters.topic().to_owned());
         page.letters = letters.iter().map(Shown::of).collect();
-        page.count = count;
+        (page.count, page.cut) = (count, cut);
     }
     Ok(html(&page))
 }
@@ -131,7 +138,9 @@ pub(super) async fn one(
     Extension(visit): Extension<Visit>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let letter = found(&shared, id).await?.1;
+    let Path(id) = id.map_err(|_| unknown())?;
+    let dead_letters = shared.dead_letters.as_ref().ok_or_else(unknown)?;
+    let letter = dead_letters.one(&id).await.map_err(|error| failed(&error))?.ok_or_else(unknown)?;
     let text = |bytes: Option<&[u8]>| bytes.map_or_else(|| "–".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
     let headers = letter.message.headers.iter().map(|(name, value)| (name.clone(), text(value.as_deref())));
     let value = text(letter.message.value.as_deref());
@@ -161,8 +170,7 @@ pub(super) async fn replay_one(
     State(shared): State<Shared>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let (dead_letters, letter) = found(&shared, id).await?;
-    settle(&dead_letters, &[letter], Settled::Replayed, &[]).await
+    settle_one(&shared, id, Settled::Replayed).await
 }
 
 /// `POST /dead-letters/{id}/discard`.
@@ -170,8 +178,22 @@ pub(super) async fn discard_one(
     State(shared): State<Shared>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let (dead_letters, letter) = found(&shared, id).await?;
-    settle(&dead_letters, &[letter], Settled::Discarded, &[]).await
+    settle_one(&shared, id, Settled::Discarded).await
+}
+
+async fn settle_one(
+    shared: &Shared,
+    id: Result<Path<String>, PathRejection>,
+    action: Settled,
+) -> Result<Response, Refusal> {
+    let Path(id) = id.map_err(|_| unknown())?;
+    let dead_letters = shared.dead_letters.as_ref().ok_or_else(unknown)?;
+    let known = dead_letters.known(&[id]).await.map_err(|error| failed(&error))?;
+    if !known.unknown.is_empty() {
+        return Err(unknown());
+    }
+    // Whoever looks at an old page may come too late: then nothing is done.
+    settle(dead_letters.deal_with(known, Selection::default(), action), action, &[]).await
 }
 
 async fn many(
@@ -182,35 +204,19 @@ async fn many(
     let dead_letters = shared.dead_letters.as_ref().ok_or_else(unknown)?;
     let [reason, since] = ["reason", "since"].map(|name| form.field(name).unwrap_or_default().trim());
     let selection = Selection { until: Some(Timestamp::now().as_millisecond()), ..selected(reason, since)? };
-    let listed = dead_letters.list(&selection, MOST, Order::OldestFirst).await;
-    let (letters, _) = listed.map_err(|error| failed(&error))?;
-    settle(dead_letters, &letters, action, &[("reason", reason), ("since", since)]).await
+    settle(dead_letters.deal(selection, action, MOST), action, &[("reason", reason), ("since", since)]).await
 }
 
-async fn settle(
-    dead_letters: &DeadLetters,
-    letters: &[DeadLetter],
-    action: Settled,
-    filter: &[(&str, &str)],
-) -> Result<Response, Refusal> {
-    // Whoever looks at an old page may come too late.
-    let open: Vec<DeadLetter> = letters.iter().filter(|letter| letter.settled.is_none()).cloned().collect();
-    let settled = match action {
-        Settled::Replayed => dead_letters.replay(&open).await,
-        Settled::Discarded => dead_letters.discard(&open).await,
-    };
-    let Outcome { done, failed: not } = settled.map_err(|error| failed(&error))?;
-    let done = format!("{}-{}-{}", action.as_str(), done.len(), not.len());
+async fn settle(mut dealing: Dealing, action: Settled, filter: &[(&str, &str)]) -> Result<Response, Refusal> {
+    let (mut well, mut badly) = (0, 0);
+    while let Some((_, outcome)) = dealing.next().await.map_err(|error| failed(&error))? {
+        well += outcome.done.len();
+        badly += outcome.failed.len();
+    }
+    let done = format!("{}-{well}-{badly}", action.as_str());
     let pairs = [("done", done.as_str())].into_iter().chain(filter.iter().copied());
     let pairs: Vec<_> = pairs.filter(|(_, value)| !value.is_empty()).collect();
     Ok(Redirect::to(&format!("/dead-letters?{}", query(&pairs))).into_response())
-}
-
-async fn found(shared: &Shared, id: Result<Path<String>, PathRejection>) -> Result<(DeadLetters, DeadLetter), Refusal> {
-    let Path(id) = id.map_err(|_| unknown())?;
-    let dead_letters = shared.dead_letters.clone().ok_or_else(unknown)?;
-    let letter = dead_letters.one(&id).await.map_err(|error| failed(&error))?.ok_or_else(unknown)?;
-    Ok((dead_letters, letter))
 }
 
 /// What the filter of the page selects.

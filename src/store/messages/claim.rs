@@ -52,24 +52,50 @@ impl Known {
     }
 }
 
+/// A stored job that loses its mark.
+#[derive(Debug, PartialEq, Eq)]
+struct Freed {
+    mark: String,
+    /// What it gets instead.
+    place: String,
+    id: String,
+}
+
 /// What is to be done about a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Decided {
     claims: Vec<Claim>,
     /// Jobs of the batch that lose their mark to a later one of it.
     passed: Vec<usize>,
-    /// Marks of stored jobs that lose them, and the places that they get instead.
-    freed: Vec<(String, String)>,
+    /// Stored jobs that lose their marks.
+    freed: Vec<Freed>,
     /// Messages of the batch that say what the job before them said; that job's id.
     same: Vec<(usize, String)>,
 }
 
-/// Begins jobs, in their order. If another transaction has just begun one of them, this one is waited for and the whole
-/// is [`SqlError::Overtaken`]: the next try finds it.
+/// How often jobs are begun anew, in the same transaction, because another was quicker. Each time another has ended.
+const TURNS: usize = 20;
+
+/// Begins jobs, in their order. If another transaction has just begun one of them, or a message under one of their keys,
+/// this one is waited for and found; if that happens again and again, the whole is [`SqlError::Overtaken`]: the next
+/// try finds it.
 pub fn claim(session: &Session<'_>, jobs: &[NewJob], sameness: Sameness, now: i64) -> Result<Vec<Claim>, SqlError> {
+    // Only a key can be in two partitions, whose messages are worked on side by side.
+    let turns = if jobs.iter().any(|job| job.content.is_some()) { TURNS } else { 0 };
+    for _ in 0..turns {
+        match session.attempt(|| begin(session, jobs, sameness, now))? {
+            Err(error) if error.is_overtaken() => {}
+            done => return done,
+        }
+    }
+    begin(session, jobs, sameness, now)
+}
+
+fn begin(session: &Session<'_>, jobs: &[NewJob], sameness: Sameness, now: i64) -> Result<Vec<Claim>, SqlError> {
     let Decided { claims, passed, freed, same } = decide(jobs, known(session, jobs)?, sameness);
-    let freed: Vec<_> = freed.iter().map(|(mark, place)| vec![Value::from(mark), Value::from(place)]).collect();
-    session.update_set(FREE, &[CopyType::Text, CopyType::Text], &freed)?;
+    let freed: Vec<_> =
+        freed.iter().map(|one| vec![(&one.mark).into(), (&one.place).into(), (&one.id).into()]).collect();
+    session.update_set(FREE, &[CopyType::Text, CopyType::Text, CopyType::Uuid], &freed)?;
     let mut new: Vec<(String, NewJob)> = Vec::new();
     for (index, (job, claim)) in jobs.iter().zip(&claims).enumerate() {
         if *claim == Claim::New {
@@ -109,11 +135,12 @@ pub fn claim(session: &Session<'_>, jobs: &[NewJob], sameness: Sameness, now: i6
     if inserted == rows.len() as u64 { Ok(claims) } else { Err(SqlError::Overtaken) }
 }
 
-/// Gives a mark away. The marks are named a second time, as a list, so that a server that believes the table to be small
+/// Gives a mark away, if it is still this job's. The marks are named a second time, as a list, so that a server that believes the table to be small
 /// reads no more of it.
 const FREE: (&str, &str) = (
-    "UPDATE message_job SET mark = ?2 WHERE mark = ?1",
-    "UPDATE message_job SET mark = given.c2 FROM {given} WHERE mark = given.c1 AND mark = ANY (CAST(?1 AS text[]))",
+    "UPDATE message_job SET mark = ?2 WHERE mark = ?1 AND id = ?3",
+    "UPDATE message_job SET mark = given.c2 FROM {given} \
+     WHERE mark = given.c1 AND id = given.c3 AND mark = ANY (CAST(?1 AS text[]))",
 );
 
 /// Stored jobs by their marks: those of these jobs, and of their places.
@@ -173,9 +200,11 @@ fn decide(jobs: &[NewJob], mut known: HashMap<String, Known>, sameness: Sameness
             decided.claims.push(claim);
             continue;
         }
-        match holder.map(|holder| (holder.own, holder.place.clone())) {
-            Some((Some(own), _)) => decided.passed.push(own),
-            Some((None, place)) => decided.freed.push((job.mark.clone(), place)),
+        match holder {
+            Some(Known { own: Some(own), .. }) => decided.passed.push(*own),
+            Some(Known { id, place, .. }) => {
+                decided.freed.push(Freed { mark: job.mark.clone(), place: place.clone(), id: id.clone() });
+            }
             None => {}
         }
         let own = Known {
@@ -199,7 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::jobs::{JobEnd, JobKind};
-    use super::{Claim, Known, NewJob, Sameness, decide};
+    use super::{Claim, Freed, Known, NewJob, Sameness, decide};
 
     /// A message: its key, what it says, when it is sent.
     type Said = (Option<u8>, u8, i64);
@@ -228,8 +257,9 @@ mod tests {
         /// What is new of some jobs, done in one transaction.
         fn bring(&mut self, jobs: &[NewJob], sameness: Sameness) -> Vec<usize> {
             let decided = decide(jobs, self.0.clone(), sameness);
-            for (mark, place) in &decided.freed {
+            for Freed { mark, place, id } in &decided.freed {
                 let known = self.0.remove(mark).unwrap();
+                assert_eq!(known.id, *id);
                 assert!(self.0.insert(place.clone(), known).is_none());
             }
             let mut new = Vec::new();

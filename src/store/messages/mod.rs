@@ -15,4 +15,4 @@ pub use outbox::{
     Header, Letter, LetterKind, Open, Owner, Published, any_open, keep, keep_all, known_positions, mark, postpone, put,
     take_over,
 };
-pub use settled::{Settled, settle, settled};
+pub use settled::{Settled, forget_settled, settle, settled};

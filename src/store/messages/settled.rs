@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::sql::{Session, SqlError, Value};
+use crate::store::sql::{Session, SqlError, Value, values};
 
 /// What was done with a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,20 +23,34 @@ impl Settled {
     }
 }
 
-/// Remembers what was done.
-pub fn settle(session: &Session<'_>, ids: &[String], action: Settled, now: i64) -> Result<(), SqlError> {
+/// Remembers what was done with letters of a topic.
+pub fn settle(session: &Session<'_>, topic: &str, ids: &[String], action: Settled, now: i64) -> Result<(), SqlError> {
     session.execute_many(
-        "INSERT INTO dead_letter_settled (id, action, settled_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
-        ids.iter().map(|id| vec![Value::from(id), action.as_str().into(), now.into()]),
+        "INSERT INTO dead_letter_settled (id, topic, action, settled_at) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (id) DO NOTHING",
+        ids.iter().map(|id| vec![Value::from(id), topic.into(), action.as_str().into(), now.into()]),
     )?;
     Ok(())
 }
 
-/// Everything that was done with any.
-pub fn settled(session: &Session<'_>) -> Result<HashMap<String, Settled>, SqlError> {
-    let rows = session.query("SELECT id, action FROM dead_letter_settled", &[], |row| {
-        let action = if row.text(1)? == "replayed" { Settled::Replayed } else { Settled::Discarded };
-        Ok((row.get(0)?, action))
+/// What was done with some of these.
+pub fn settled(session: &Session<'_>, ids: &[String]) -> Result<HashMap<String, Settled>, SqlError> {
+    let list = serde_json::to_string(ids).map_err(|error| SqlError::Refused(error.to_string()))?;
+    let select = format!(
+        "SELECT w.value, (SELECT action FROM dead_letter_settled WHERE id = w.value LIMIT 1) FROM {}",
+        session.engine().texts("?1")
+    );
+    let rows = session.query(&select, values![&list], |row| {
+        let action = row.text_or_null(1)?.map(|action| match action {
+            "replayed" => Settled::Replayed,
+            _ => Settled::Discarded,
+        });
+        Ok((row.get::<String>(0)?, action))
     })?;
-    Ok(rows.into_iter().collect())
+    Ok(rows.into_iter().filter_map(|(id, action)| Some((id, action?))).collect())
+}
+
+/// Forgets what was done with letters of a topic before a time; with how many.
+pub fn forget_settled(session: &Session<'_>, topic: &str, before: i64) -> Result<u64, SqlError> {
+    session.execute("DELETE FROM dead_letter_settled WHERE topic = ?1 AND settled_at < ?2", values![topic, before])
 }

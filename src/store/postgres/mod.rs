@@ -198,7 +198,7 @@ fn serve(mut worker: Worker, queue: &Mutex<mpsc::Receiver<Job>>) {
         // One idle thread waits for the next job, the others for this lock.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { break };
-        // A job that panics must not cost a connection for good. Its caller hears that the answer will not come.
+        // Whatever panics there must not cost a connection for good. Its caller hears that the answer will not come.
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut worker))).is_err() {
             worker.hang_up();
         }

@@ -1,5 +1,6 @@
 //! The thread that owns a connection: connects, begins, runs a job, commits; connects anew when the server was lost.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -63,7 +64,9 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let begin = if points.is_some() { CHANGE } else { QUESTION };
         let connection = self.patiently(is_unavailable, |worker| worker.begin(begin))?;
-        let (result, spoilt) = finish(&self.runtime, &connection, points, job);
+        // What panics must not leave its transaction open: others would wait for its locks.
+        let finishing = AssertUnwindSafe(|| finish(&self.runtime, &connection, points, job));
+        let (result, spoilt) = catch_unwind(finishing).unwrap_or((Err(SqlError::Broke), true));
         if spoilt {
             self.runtime.block_on(connection.close());
         } else {

@@ -20,6 +20,9 @@ pub enum SqlError {
     /// Somebody else has changed the same rows meanwhile.
     #[error("somebody else has just changed the same")]
     Overtaken,
+    /// The job broke down.
+    #[error("the program broke down in the middle of it")]
+    Broke,
     /// The job itself found that it must be undone.
     #[error("{0}")]
     Refused(String),

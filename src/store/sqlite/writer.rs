@@ -1,5 +1,6 @@
 //! The thread that owns the connection: takes queued jobs in groups, one transaction for a group, a savepoint for a job.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -71,7 +72,9 @@ where
         if self.if_wanted && self.reply.is_closed() {
             return Ok(());
         }
-        let result = job(connection).map_err(|error| self.place.job_error(&error.into()));
+        // What panics is undone alone, and costs neither the thread nor the others of its group.
+        let done = catch_unwind(AssertUnwindSafe(|| job(connection).map_err(Into::into)));
+        let result = done.unwrap_or(Err(SqlError::Broke)).map_err(|error| self.place.job_error(&error));
         let verdict = result.as_ref().map(|_| ()).map_err(Clone::clone);
         self.result = Some(result);
         verdict
