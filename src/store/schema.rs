@@ -14,7 +14,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V10__ready", include_str!("migrations/sqlite/V10__ready.sql")),
     ("V11__room", include_str!("migrations/sqlite/V11__room.sql")),
     ("V12__marks", include_str!("migrations/sqlite/V12__marks.sql")),
-    ("V14__settled", include_str!("migrations/sqlite/V14__settled.sql")),
+    ("V13__settled", include_str!("migrations/sqlite/V13__settled.sql")),
 ];
 
 /// For PostgreSQL.
@@ -31,5 +31,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V10__ready", include_str!("migrations/postgres/V10__ready.sql")),
     ("V11__room", include_str!("migrations/postgres/V11__room.sql")),
     ("V12__marks", include_str!("migrations/postgres/V12__marks.sql")),
-    ("V14__settled", include_str!("migrations/postgres/V14__settled.sql")),
+    ("V13__settled", include_str!("migrations/postgres/V13__settled.sql")),
 ];
