@@ -311,10 +311,16 @@ fn catalogue(
 
 fn lists(planned: &Planned, end: &JobEnd, import: Option<String>) -> Lists {
     let (mut success, mut failed) = (Vec::new(), Vec::new());
-    if let (Task::References { ids, .. }, true) = (&planned.task, end.processed > 0) {
-        for id in ids {
-            if is_reference(id) { success.push(id.trim().to_owned()) } else { failed.push(harmless(id)) }
+    match &planned.task {
+        Task::References { ids, .. } if end.processed > 0 => {
+            for id in ids {
+                if is_reference(id) { success.push(id.trim().to_owned()) } else { failed.push(harmless(id)) }
+            }
         }
+        Task::Record(record) => {
+            if end.processed > 0 { &mut success } else { &mut failed }.push(record.external_id.clone());
+        }
+        _ => {}
     }
     Lists { success, failed, import, replaced: 0 }
 }

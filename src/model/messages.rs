@@ -99,9 +99,10 @@ pub struct NodesTransferJobExchange {
     pub processed: u64,
     /// Nodes that were asked for.
     pub total: u64,
-    /// Their reference ids, at most as many as the settings allow.
+    /// Their reference ids (of a catalogue record: its own id), at most as many as the settings allow.
     pub success_list: Vec<String>,
-    /// Reference ids (of rows without one: their lines) that are not in, at most as many as the settings allow.
+    /// Reference ids (of rows without one: their lines; of a catalogue record: its own id) that are not in, at most as many
+    /// as the settings allow.
     pub failed_list: Vec<String>,
     /// Are the lists shorter than the numbers say?
     pub truncated: bool,

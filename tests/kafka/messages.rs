@@ -1,7 +1,7 @@
 //! What messages become: nodes, records, statuses, dead letters; in order, each once.
 
 use rdkafka::message::{Headers as _, Message as _};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::brokers;
 use crate::world::{NODES, Sent, World, header, key, raw, references, value};
@@ -58,6 +58,15 @@ fn every_kind_of_message_is_done_and_told_once() {
         assert_eq!(keys.iter().filter(|key| key.as_deref() == Some("acme-g")).count(), 3, "{keys:?}");
         assert_eq!(world.count(NODES), 4);
         world.until("SELECT count(*) FROM series WHERE title = 'One'", 1);
+        let told = world.wait_for(&format!("{}-transfer-job-status-retrieval", world.catalogue()), 2);
+        // Without a key they may be in any of the topic's partitions.
+        let mut said: Vec<_> = told
+            .iter()
+            .map(value)
+            .map(|end| [&end["successList"], &end["failedList"], &end["truncated"]].map(Value::to_string))
+            .collect();
+        said.sort();
+        assert_eq!(said, [["[\"1\"]", "[]", "false"], ["[]", "[\"2\"]", "false"]]);
 
         let dead = world.wait_for(&world.dead_letters(), 3);
         assert_eq!(dead.len(), 3);

@@ -146,17 +146,25 @@ fn others(folder: &Path, jsonl: &Path, csv: &Path, rows: u64, ways: &mut Vec<Way
     let mut utils = Command::new(tools.join("sqlite-utils"));
     utils.args(["insert", "--nl", "--pk", "_key"]).arg(&place).arg("items").arg(jsonl);
     timed("sqlite-utils insert", utils, &place, folder, rows, ways)?;
-    let mut duckdb = Command::new(tools.join("python3"));
-    let script = format!(
+    let attach = format!(
         "import duckdb, glob, duckdb_extension_sqlite_scanner as e; c = duckdb.connect(); \
          c.execute('LOAD ' + repr(glob.glob(e.__path__[0] + '/extensions/*/*')[0])); \
-         c.execute(\"ATTACH '{}' AS s (TYPE sqlite)\"); \
-         c.execute(\"CREATE TABLE s.items AS SELECT * FROM read_json('{}', format = 'newline_delimited')\")",
+         c.execute(\"ATTACH '{}' AS s (TYPE sqlite)\");",
         place.display(),
-        jsonl.display()
     );
-    duckdb.args(["-c", &script]);
-    timed("DuckDB read_json into an attached SQLite file", duckdb, &place, folder, rows, ways)?;
+    let read = format!("FROM read_json('{}', format = 'newline_delimited')", jsonl.display());
+    // The same table, and what it does of itself: one without a key, its localised names in a notation of its own.
+    let same = "INSERT INTO s.items SELECT _key, groupID, to_json(name), description, mass, published, marketGroupID";
+    for (name, make, fill) in [
+        ("DuckDB read_json into the same table of an attached file", true, same),
+        ("DuckDB read_json into a new one, without a key", false, "CREATE TABLE s.items AS SELECT *"),
+    ] {
+        let mut duckdb = Command::new("sh");
+        let made = if make { format!("{PRAGMAS} {MAKE}") } else { String::new() };
+        duckdb.args(["-c", "sqlite3 \"$2\" \"$3\" > made && exec \"$1\" -c \"$4\"", "sh"]);
+        duckdb.arg(tools.join("python3")).arg(&place).arg(made).arg(format!("{attach} c.execute(\"{fill} {read}\")"));
+        timed(name, duckdb, &place, folder, rows, ways)?;
+    }
     let mut both = Command::new("sh");
     let script = format!(
         "\"$1\" -c \"import duckdb; duckdb.sql(\\\"COPY (SELECT * FROM read_json('{}', format = 'newline_delimited')) \
@@ -201,6 +209,8 @@ fn fresh(place: &Path) -> anyhow::Result<()> {
             std::fs::remove_file(file)?;
         }
     }
+    // Nobody waits for the disk because of what another has left to be written.
+    ensure!(Command::new("sync").status()?.success(), "sync failed");
     Ok(())
 }
 

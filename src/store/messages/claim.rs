@@ -135,8 +135,8 @@ fn begin(session: &Session<'_>, jobs: &[NewJob], sameness: Sameness, now: i64) -
     if inserted == rows.len() as u64 { Ok(claims) } else { Err(SqlError::Overtaken) }
 }
 
-/// Gives a mark away, if it is still this job's. The marks are named a second time, as a list, so that a server that believes the table to be small
-/// reads no more of it.
+/// Gives a mark away, if it is still this job's. The marks are named a second time, as a list, so that a server that
+/// believes the table to be small reads no more of it.
 const FREE: (&str, &str) = (
     "UPDATE message_job SET mark = ?2 WHERE mark = ?1 AND id = ?3",
     "UPDATE message_job SET mark = given.c2 FROM {given} \
