@@ -14,6 +14,8 @@ mod process;
 mod report;
 mod scenarios;
 mod served;
+#[cfg(feature = "kafka")]
+mod share;
 
 use std::process::ExitCode;
 

@@ -299,3 +299,40 @@ fn a_line_of_more_than_ten_mebibytes_is_rejected_alone() {
         (&"t.jsonl".into(), &2.into(), &"line_too_long".into())
     );
 }
+
+#[test]
+fn rejected_rows_are_kept_unless_somebody_says_otherwise() {
+    let world = World::new();
+    world.write("bad.jsonl", "{\"id\":1}\nnope\n");
+    let nowhere = run(&world, &["bad.jsonl", "--no-rejects"], &[]);
+    assert_eq!(nowhere.file(1).get("rejects"), None);
+    assert!(!world.path("rejects").exists());
+    assert_eq!(run(&world, &["bad.jsonl", "--dry-run"], &[]).file(1).get("rejects"), None);
+    assert!(!world.path("rejects").exists());
+    let kept = run(&world, &["bad.jsonl"], &[]);
+    assert_eq!(kept.file(1)["rejects"], "rejects/bad.jsonl");
+    assert!(kept.said().contains("rejects/bad.reasons.jsonl"), "{}", kept.said());
+    assert_eq!(world.read("rejects/bad.jsonl"), "nope\n");
+    assert_eq!(std::fs::read_dir(world.path("rejects")).unwrap().count(), 2);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |name: &str| std::fs::metadata(world.path(name)).unwrap().permissions().mode();
+        assert_eq!(mode("rejects/bad.jsonl"), mode("bad.jsonl"));
+    }
+
+    // A line that is too long is read once more from the very file that its rejects are to replace.
+    let long = format!("{{\"id\":2,\"text\":\"{}\"}}\n", "x".repeat(2 << 20));
+    world.write("rejects/bad.jsonl", format!("{{\"id\":3}}\n{long}"));
+    let again = run(&world, &["rejects/bad.jsonl"], &[("IMPORT_MAX_LINE_MIB", "1")]);
+    assert_eq!(again.counts(1), "PARTIALLY_FAILED 2 1 0 0 0 1");
+    assert!(world.read("rejects/bad.jsonl") == long);
+
+    // What is in the way of keeping them costs no row and no other exit code.
+    world.write("other", "a file");
+    let lost = run(&world, &["bad.jsonl", "--rejects", "other"], &[]);
+    assert_eq!(lost.counts(1), "PARTIALLY_FAILED 2 0 0 1 0 1");
+    let said = lost.said();
+    assert!(said.contains("rejected rows cannot be written") && said.contains("--no-rejects"), "{said}");
+    assert_eq!(world.read("other"), "a file");
+}

@@ -16,9 +16,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use super::scratch;
 use crate::cluster::{Database, sql};
 use crate::options::Options;
-use crate::process::{Helper, Share};
+use crate::process::Helper;
 use crate::report::{about, figure, float, mebibytes};
 use crate::served::{cluster_cpu, database};
+use crate::share::Share;
 
 #[path = "../../../tests/kafka/brokers.rs"]
 #[allow(dead_code, clippy::unwrap_used, clippy::print_stdout, reason = "the tests' own; they need more of it")]

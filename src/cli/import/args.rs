@@ -1,6 +1,6 @@
 //! The command line of `parser import`. Doc comments are the help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -55,9 +55,14 @@ pub struct ImportArgs {
     #[arg(long, value_name = "N")]
     pub max_errors: Option<u64>,
 
-    /// Write rejected rows here, as they are in the file, with their reasons beside them.
-    #[arg(long, value_name = "DIR")]
-    pub rejects: Option<PathBuf>,
+    /// Write rejected rows here, as they are in the file, with their reasons beside them. The folder is made when it is
+    /// needed.
+    #[arg(long, value_name = "DIR", default_value = "rejects")]
+    pub rejects: PathBuf,
+
+    /// Write rejected rows nowhere. They are in the store.
+    #[arg(long, conflicts_with = "rejects")]
+    pub no_rejects: bool,
 
     /// Keep the files. This is the default.
     #[arg(long, conflicts_with = "delete_after")]
@@ -114,6 +119,11 @@ pub struct ImportArgs {
 }
 
 impl ImportArgs {
+    /// Where rejected rows are written.
+    pub(super) fn rejects_folder(&self) -> Option<&Path> {
+        (!self.no_rejects).then_some(&self.rejects)
+    }
+
     /// Rejected rows that are put up with.
     pub(super) fn most_errors(&self) -> Option<u64> {
         if self.on_error == OnErrorArg::Stop { Some(0) } else { self.max_errors }

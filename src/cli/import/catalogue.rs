@@ -1,10 +1,9 @@
 //! Files of catalogue records: one import for all of them.
 
-use std::collections::HashSet;
-
 use super::Context;
 use super::bars::Bar;
-use super::report::{self, Line};
+use super::rejects::Rejects;
+use super::report::Line;
 use crate::backend::imports::ImportsError;
 use crate::bulk::catalogue::{self, Options};
 use crate::bulk::inputs::Source;
@@ -26,21 +25,25 @@ pub(super) async fn each(context: &Context<'_>, files: &[Source]) -> Result<(Vec
         Ok(done) => done,
         Err(error) => return Ok((Vec::new(), complain(context, &error))),
     };
-    let (mut lines, mut exit, mut taken) = (Vec::new(), Exit::Done, HashSet::new());
+    let (mut lines, mut exit, mut rejects) = (Vec::new(), Exit::Done, Rejects::default());
     for (file, summary) in files.iter().zip(summaries) {
         exit = exit.max_of(match summary.status {
             ImportStatus::Completed => Exit::Done,
             status if status.is_final() => Exit::SomeFailed,
             _ => Exit::Interrupted,
         });
-        if let (Some(folder), Some(batch), true) = (&context.args.rejects, summary.batch, summary.rows.failed > 0) {
-            report::write_lines(folder, context, batch, file, &mut taken).await?;
-        }
+        let written = match summary.batch {
+            Some(batch) if summary.rows.failed > 0 && !context.args.dry_run => {
+                rejects.of_lines(context, batch, file).await
+            }
+            _ => None,
+        };
         lines.push(Line {
             file: file.to_string(),
             kind: "catalogue",
             table: None,
             import: Some(id.to_string()).filter(|_| !context.args.dry_run),
+            rejects: written,
             end: Ok((summary.status, summary.reason, summary.rows)),
         });
     }

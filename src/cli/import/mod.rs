@@ -5,6 +5,7 @@ mod bars;
 mod catalogue;
 mod delete;
 mod nodes;
+mod rejects;
 mod report;
 mod resume;
 mod sort;
@@ -165,8 +166,8 @@ async fn import(
         bulk: settings.imports.bulk.clone(),
     };
     let imports = Imports::new(Arc::new(store), limits, Some(sources.clone()));
-    let rejects = args.rejects.clone().filter(|_| !args.dry_run);
-    let long = rejects.map(|folder| LongLines::new(folder, settings.objects.max_line));
+    let rejects = args.rejects_folder().filter(|_| !args.dry_run);
+    let long = rejects.map(|folder| LongLines::new(folder.to_owned(), settings.objects.max_line));
     let context = Context { args, location, settings, imports: &imports, sources: &sources, redactor, long, stop };
     let files = if args.delete_after { delete::files(&sorted) } else { delete::Files::new() };
     let Sorted { nodes, tables, catalogue } = sorted;

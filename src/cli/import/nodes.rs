@@ -1,37 +1,27 @@
 //! Files of nodes: one after the other, each with several batches on their way.
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
 use std::sync::Arc;
-
-use serde_json::json;
 
 use super::Context;
 use super::bars::{All, Bar, OneOf};
-use super::report::{Line, own_name};
+use super::rejects::Rejects;
+use super::report::Line;
 use crate::backend::imports::{BulkBegin, BulkFile};
 use crate::bulk::BulkError;
 use crate::bulk::inputs::Source;
-use crate::bulk::nodes::{self, Options, Summary};
+use crate::bulk::nodes::{self, Options};
 use crate::bulk::tables::Meter;
 use crate::cli::exit::Exit;
-use crate::cli::import::ImportArgs;
 use crate::cli::messages;
 use crate::error::{Fault as _, chain};
 use crate::model::{ImportFormat, ImportStatus, NodesOptions};
-use crate::store::imports::failed_rows;
+use crate::store::StoreError;
 use crate::store::objects::ObjectUrl;
-use crate::store::{Store, StoreError};
-
-/// Failed rows that are read from the store at once.
-const PAGE: u32 = 1000;
 
 /// Imports the files; what became of each, and the worst of it.
 pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(Vec<Line>, Exit), StoreError> {
     let (args, imports) = (context.args, context.imports);
-    let (mut exit, mut lines, mut rejected, mut taken) = (Exit::Done, Vec::new(), false, HashSet::new());
+    let (mut exit, mut lines, mut rejected, mut rejects) = (Exit::Done, Vec::new(), false, Rejects::default());
     let domain = args.domain.clone().unwrap_or_default();
     let nodes = NodesOptions { domain, group: args.group.clone(), refs: args.refs, known_groups: false };
     let (import, files) = if args.dry_run { (None, Vec::new()) } else { begin(context, &nodes, urls).await? };
@@ -55,14 +45,18 @@ pub(super) async fn each(context: &Context<'_>, urls: &[ObjectUrl]) -> Result<(V
             None => nodes::check(imports, context.sources, &options, &watched, context.stop.clone()).await,
         };
         bar.finish();
-        let imported = match (imported, file) {
-            (Ok(summary), Some(file)) => {
-                write_rejects(args, imports.store(), (file.batch, url), &summary, &mut taken).await.map(|()| summary)
-            }
-            (imported, _) => imported,
+        let written = match (&imported, file) {
+            (Ok(summary), Some(file)) => rejects.of_rows(context, (file.batch, url), summary).await,
+            _ => None,
         };
-        let mut line =
-            Line { file: url.to_string(), kind: "nodes", table: None, import: import.clone(), end: Err(String::new()) };
+        let mut line = Line {
+            file: url.to_string(),
+            kind: "nodes",
+            table: None,
+            import: import.clone(),
+            rejects: written,
+            end: Err(String::new()),
+        };
         match imported {
             Ok(summary) => {
                 rejected |= !matches!(summary.status, ImportStatus::Completed | ImportStatus::Started);
@@ -113,47 +107,4 @@ async fn begin(
 /// Where a file is, whichever folder the command is run in.
 fn address(url: &ObjectUrl) -> String {
     Source::Object(url.clone()).address()
-}
-
-/// Rejected rows under the file's own columns, ready to be mended and imported; and why, line by line.
-async fn write_rejects(
-    args: &ImportArgs,
-    store: &Store,
-    (batch, url): (i64, &ObjectUrl),
-    summary: &Summary,
-    taken: &mut HashSet<String>,
-) -> Result<(), BulkError> {
-    let Some(folder) = &args.rejects else { return Ok(()) };
-    if summary.rows.failed == 0 {
-        return Ok(());
-    }
-    let stem = own_name(url.name(), taken);
-    let paths = (folder.join(format!("{stem}.csv")), folder.join(format!("{stem}.reasons.jsonl")));
-    let fault = |error: std::io::Error| StoreError::from_io(folder, crate::error::Party::Backend, &error);
-    let open = |path: &Path| File::create(path).map(BufWriter::new).map_err(fault);
-    std::fs::create_dir_all(folder).map_err(fault)?;
-    let (mut rows, mut reasons) = (open(&paths.0)?, open(&paths.1)?);
-    if !args.refs {
-        writeln!(rows, "{}", summary.columns.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(","))
-            .map_err(fault)?;
-    }
-    let mut after = 0;
-    loop {
-        let some = store.read(move |session| failed_rows(session, batch, after, PAGE)).await?;
-        let Some(last) = some.last() else { break };
-        after = last.line;
-        for failure in &some {
-            let row = failure.original.as_deref().unwrap_or_default().trim_ascii_end();
-            let reason = json!({ "file": url.name(), "line": failure.line, "byte_offset": failure.offset,
-                "reference_id": failure.external_id, "code": failure.code, "message": failure.message });
-            rows.write_all(row).and_then(|()| rows.write_all(b"\n")).map_err(fault)?;
-            writeln!(reasons, "{reason}").map_err(fault)?;
-        }
-    }
-    rows.flush().and_then(|()| reasons.flush()).map_err(fault)?;
-    Ok(())
-}
-
-fn quoted(name: &str) -> String {
-    if name.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
 }

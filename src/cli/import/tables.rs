@@ -11,7 +11,8 @@ use serde_json::json;
 use super::Context;
 use super::args::{AtomicArg, SchemaArg};
 use super::bars::{All, Bar};
-use super::report::{self, Line};
+use super::rejects::Rejects;
+use super::report::Line;
 use crate::backend::imports::{BulkBegin, BulkBegun, BulkFile};
 use crate::bulk::BulkError;
 use crate::bulk::inputs::Source;
@@ -199,7 +200,7 @@ impl Each<'_> {
     }
 
     async fn report(&self, done: Vec<Outcome>) -> Result<(Vec<Line>, Exit), StoreError> {
-        let (mut lines, mut exit, mut rejected, mut taken) = (Vec::new(), Exit::Done, false, HashSet::new());
+        let (mut lines, mut exit, mut rejected, mut rejects) = (Vec::new(), Exit::Done, false, Rejects::default());
         let complete = done.len() == self.files.len();
         for (index, outcome) in done {
             let file = &self.files[index];
@@ -218,17 +219,18 @@ impl Each<'_> {
                     Err(text)
                 }
             };
-            if let (Some(folder), Some(known), Ok((_, _, rows))) =
-                (&self.context.args.rejects, self.bulk_file(index), &end)
-                && rows.failed > 0
-            {
-                report::write_lines(folder, self.context, known.batch, &file.source, &mut taken).await?;
-            }
+            let written = match (self.bulk_file(index), &end) {
+                (Some(known), Ok((_, _, rows))) if rows.failed > 0 => {
+                    rejects.of_lines(self.context, known.batch, &file.source).await
+                }
+                _ => None,
+            };
             lines.push(Line {
                 file: file.source.to_string(),
                 kind: "table",
                 table: Some(file.table.clone()),
                 import: self.begun.as_ref().map(|begun| begun.import.to_string()),
+                rejects: written,
                 end,
             });
         }
