@@ -1,8 +1,8 @@
 //! Lines of standard input that are too long to be held, kept on the disk while they pass: a pipe cannot be read again.
 //!
 //! What has begun and not ended is written to a file without a name and forgotten again when it turns out to be short. So a
-//! stream of ordinary lines costs no more than the line that a piece of it breaks, and memory never holds more than
-//! [`HELD`] bytes of one.
+//! stream of ordinary lines costs no more than the line that a piece of it breaks, and memory never holds more than a
+//! mebibyte of one.
 
 use std::path::PathBuf;
 use std::sync::Arc;
