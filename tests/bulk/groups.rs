@@ -7,10 +7,15 @@ use serde_json::{Value, json};
 use crate::cluster;
 use crate::world::World;
 
-fn groups(world: &World, url: Option<&str>, args: &[&str]) -> Output {
+fn command(world: &World, url: Option<&str>, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_parser"));
     command.arg("groups").args(args).current_dir(world.path("")).env_clear();
-    command.envs(url.map(|url| ("DATABASE_URL", url))).output().unwrap()
+    command.envs(url.map(|url| ("DATABASE_URL", url)));
+    command
+}
+
+fn groups(world: &World, url: Option<&str>, args: &[&str]) -> Output {
+    command(world, url, args).output().unwrap()
 }
 
 fn told(output: &Output) -> Value {
@@ -32,9 +37,15 @@ fn are_made_once_and_listed_in_order(url: Option<&str>) {
     assert_eq!(listed(&[]), ["a/two", "b/one", "b/three", "b/two"]);
     assert_eq!(listed(&["--domain", "b"]), ["b/one", "b/three", "b/two"]);
     assert_eq!(listed(&["--domain", "c"]), Vec::<String>::new());
+    // Killed before, none of them is there; killed after, all are.
+    for (point, there) in [("groups.before_commit", 0), ("groups.after_commit", 2)] {
+        let mut killed = command(&world, url, &["add", "--domain", "c", "one", "two"]);
+        let killed = killed.env("PARSER_CRASH_AT", format!("{point}=1")).output().unwrap();
+        assert_eq!((killed.status.code(), listed(&["--domain", "c"]).len()), (None, there), "{point}");
+    }
     let shown = groups(&world, url, &["list"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.lines().count() == 8 && shown.contains("three"), "{shown}");
+    assert!(shown.lines().count() == 10 && shown.contains("three"), "{shown}");
     for wrong in ["", " x", &"x".repeat(513)] {
         let refused = groups(&world, url, &["add", "--domain", "b", wrong]);
         assert_eq!(refused.status.code(), Some(2), "{wrong:?}: {refused:?}");

@@ -81,6 +81,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     // One transaction of an operator, who asks again.
     ("staging.before_commit", "tests/staging/operators.rs"),
     ("staging.after_commit", "tests/staging/operators.rs"),
+    ("groups.before_commit", "tests/bulk/groups.rs"),
+    ("groups.after_commit", "tests/bulk/groups.rs"),
     ("copy.before_commit", "tests/postgres/commands.rs"),
     ("copy.after_commit", "tests/postgres/commands.rs"),
     // The names of old rows are made searchable; whatever is left undone is done at the next start.
