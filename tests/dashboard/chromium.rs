@@ -111,8 +111,13 @@ impl Browser {
     }
 
     /// One command, and its answer.
-    #[expect(clippy::needless_pass_by_value, reason = "a literal is written where it is sent")]
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        self.ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// One command, and its answer or what was wrong with it.
+    #[expect(clippy::needless_pass_by_value, reason = "a literal is written where it is sent")]
+    fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.next += 1;
         let mut message = json!({ "id": self.next, "method": method, "params": params });
         if !self.session.is_empty() {
@@ -130,8 +135,8 @@ impl Browser {
                 Err(RecvTimeoutError::Disconnected) => panic!("Chromium is gone"),
             };
             if answer["id"] == json!(self.next) {
-                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].clone();
+                let error = answer["error"].clone();
+                return if error.is_null() { Ok(answer["result"].clone()) } else { Err(error) };
             }
             self.said.push_back(answer);
         }
@@ -160,8 +165,11 @@ impl Browser {
         loop {
             let guarded = format!("(() => {{ try {{ return Boolean({expression}); }} catch {{ return false; }} }})()");
             let params = json!({ "expression": guarded, "returnByValue": true });
-            if self.call("Runtime.evaluate", params)["result"]["value"] == json!(true) {
-                return;
+            match self.ask("Runtime.evaluate", params) {
+                Ok(answer) if answer["result"]["value"] == json!(true) => return,
+                Ok(_) => {}
+                // The page went away under the question (-32000): the next one is asked.
+                Err(error) => assert_eq!(error["code"], json!(-32000), "{expression}: {error}"),
             }
             if started.elapsed() > DEADLINE {
                 let page = self.eval("document.documentElement.outerHTML");
