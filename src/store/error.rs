@@ -226,7 +226,8 @@ const BROKE: &str =
 const NOT_EMPTY: &str = "name an empty database, or replace what is there by --force";
 
 fn file_hint(path: &Path, kind: &StoreErrorKind) -> Option<Cow<'static, str>> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // A bare name is in the folder where the program runs.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(match kind {
         StoreErrorKind::NotEmpty(_) => Cow::Borrowed(NOT_EMPTY),
         StoreErrorKind::Broke => Cow::Borrowed(BROKE),

@@ -14,7 +14,7 @@ use crate::bulk::nodes::Summary;
 use crate::bulk::registry::stem;
 use crate::bulk::tables::copy_lines;
 use crate::cli::messages;
-use crate::error::{Fault as _, Party, chain};
+use crate::error::{Party, chain};
 use crate::store::StoreError;
 use crate::store::imports::{FailedRow, failed_rows};
 use crate::store::objects::ObjectUrl;
@@ -76,7 +76,10 @@ fn told(context: &Context<'_>, written: Result<Paths, BulkError>) -> Option<Path
             let text = format!("rejected rows cannot be written: {}", chain(&error));
             messages::error(
                 &context.redactor.redact(&text),
-                Some("they are in the store, too; `--rejects DIR` names another folder, `--no-rejects` none"),
+                Some(
+                    "they are in the store, too, but for lines above IMPORT_MAX_LINE_MIB; \
+                     `--rejects DIR` names another folder, `--no-rejects` none",
+                ),
             );
             None
         }
@@ -115,7 +118,11 @@ async fn lines(
     let from = (source, context.long.as_ref());
     let (copied, end) = copy_lines(context.sources, from, &offsets, |bytes| files.row(bytes)).await;
     if let Err(error) = end {
-        messages::error(&context.redactor.redact(&chain(&error)), error.hint().as_deref());
+        let text = format!("lines above IMPORT_MAX_LINE_MIB cannot be kept: {}", chain(&error));
+        messages::error(
+            &context.redactor.redact(&text),
+            Some("what can be read is in; import the file again once that is mended"),
+        );
     }
     for (number, failure) in (0..).zip(&long) {
         files.reason(&reason(failure, number < copied))?;
