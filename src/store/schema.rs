@@ -15,6 +15,7 @@ pub(super) const SQLITE: &[(&str, &str)] = &[
     ("V11__room", include_str!("migrations/sqlite/V11__room.sql")),
     ("V12__marks", include_str!("migrations/sqlite/V12__marks.sql")),
     ("V13__settled", include_str!("migrations/sqlite/V13__settled.sql")),
+    ("V14__half", include_str!("migrations/sqlite/V14__half.sql")),
 ];
 
 /// For PostgreSQL.
@@ -32,4 +33,5 @@ pub(super) const POSTGRES: &[(&str, &str)] = &[
     ("V11__room", include_str!("migrations/postgres/V11__room.sql")),
     ("V12__marks", include_str!("migrations/postgres/V12__marks.sql")),
     ("V13__settled", include_str!("migrations/postgres/V13__settled.sql")),
+    ("V14__half", include_str!("migrations/postgres/V14__half.sql")),
 ];

@@ -192,6 +192,68 @@ fn what_somebody_else_has_just_changed_is_changed_again() {
     }
 }
 
+/// What an import found to be so already is looked at again if somebody else has changed or made the node meanwhile: a
+/// node is never half of one import and half of another.
+#[test]
+fn a_node_is_wholly_what_the_last_import_says() {
+    let Some(place) = Place::postgres() else { return };
+    let url = place.database.as_ref().unwrap().url.clone();
+    std::fs::write(place.folder.path().join("users.csv"), "id,group,type,name,city\n1,g,USER,one,Rome\n").unwrap();
+    assert_eq!(import(&place, &["users.csv"], &[]).wait_with_output().unwrap().status.code(), Some(0));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (client, connection) = runtime.block_on(tokio_postgres::connect(&url, tokio_postgres::NoTls)).unwrap();
+    runtime.spawn(connection);
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for (theirs, ours, counts, expected) in [
+        // Theirs has another name; ours says the name that was there, and another city. (Times of others are not whole
+        // milliseconds, and theirs is later than ours.)
+        (
+            "UPDATE nodes SET updated_at = now() + interval '1 hour 1 microsecond'; \
+             UPDATE node_metadata SET metadata_value = 'theirs' WHERE metadata_key = 'name'",
+            "id,group,name,city\n1,g,one,Oslo\n",
+            ["0", "1"],
+            [["1", "USER", "city", "Oslo"], ["1", "USER", "name", "one"]],
+        ),
+        // Both make a node, and ours says nothing of its type.
+        (
+            "INSERT INTO nodes (id, reference_id, group_id, domain_id, type, created_at, updated_at) \
+             SELECT gen_random_uuid(), '2', group_id, domain_id, 'BOT', now(), now() FROM nodes; \
+             INSERT INTO node_metadata SELECT id, 'name', 'theirs' FROM nodes WHERE reference_id = '2'",
+            "id,group,name,city\n2,g,two,Bern\n",
+            ["0", "1"],
+            [["2", "BOT", "city", "Bern"], ["2", "BOT", "name", "two"]],
+        ),
+        // Theirs takes a node away.
+        (
+            "DELETE FROM nodes WHERE reference_id = '2'",
+            "id,group,name,city\n2,g,two,Ulm\n",
+            ["1", "0"],
+            [["2", "USER", "city", "Ulm"], ["2", "USER", "name", "two"]],
+        ),
+    ] {
+        runtime.block_on(client.batch_execute(&format!("BEGIN; {theirs}"))).unwrap();
+        std::fs::write(place.folder.path().join("users.csv"), ours).unwrap();
+        let child = import(&place, &["users.csv"], &[]);
+        let begun = Instant::now();
+        while sql(&url, waits)[0][0] == "0" {
+            assert!(begun.elapsed() < DEADLINE, "it does not wait for {theirs}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        runtime.block_on(client.batch_execute("COMMIT")).unwrap();
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+        let printed: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        let file = &printed["files"][0];
+        assert_eq!(["inserted", "updated"].map(|count| file[count].to_string()), counts, "{theirs}");
+        let stored = "SELECT n.reference_id, n.type, m.metadata_key, m.metadata_value FROM nodes n \
+                      JOIN node_metadata m ON m.node_id = n.id WHERE n.reference_id = ";
+        assert_eq!(sql(&url, &format!("{stored} '{}' ORDER BY 3", expected[0][0])), expected, "{theirs}");
+    }
+    // Each change has a later time than the one before.
+    let later = "SELECT updated_at > now() + interval '59 minutes' FROM nodes WHERE reference_id = '1'";
+    assert_eq!(sql(&url, later), [["t"]]);
+}
+
 #[test]
 fn a_transaction_that_takes_too_long_is_undone_and_tried_again() {
     let Some(place) = Place::postgres() else { return };

@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use futures::future::{join_all, try_join_all};
 use futures::stream::ReadyChunks;
-use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Row, RowStream};
 
@@ -189,19 +189,19 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// The same, with an answer.
+    /// The same, with an answer, of which each row is handed over as it comes.
     pub(in crate::store) fn query_set(
         &self,
         sql: &str,
         set: &Set<'_, '_>,
-        mut take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
+        take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
     ) -> Result<(), SqlError> {
         self.settle()?;
-        let rows: Vec<Row> = self.wait(async {
+        let answer = self.wait(async {
             let statement = self.connection.statement(sql).await?;
-            self.connection.client.query_raw(&statement, set.lists()).await?.try_collect().await
+            self.connection.client.query_raw(&statement, set.lists()).await
         })?;
-        rows.iter().try_for_each(|row| take(Answer::new(row)))
+        self.hand_over(answer, take)
     }
 
     /// The first row of each answer.
@@ -237,9 +237,17 @@ impl<'c> Transaction<'c> {
         &self,
         sql: &str,
         values: &[Value<'_>],
+        take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        self.hand_over(self.ask(sql, values)?, take)
+    }
+
+    fn hand_over(
+        &self,
+        answer: RowStream,
         mut take: impl FnMut(Answer<'_>) -> Result<(), SqlError>,
     ) -> Result<(), SqlError> {
-        let chunks = Box::pin(self.ask(sql, values)?.ready_chunks(CHUNK));
+        let chunks = Box::pin(answer.ready_chunks(CHUNK));
         let open = Rc::new(RefCell::new(Open { chunks: Some(chunks), rows: VecDeque::new() }));
         self.open.borrow_mut().push(Rc::clone(&open));
         let taken = loop {

@@ -73,6 +73,29 @@ impl Session<'_> {
         }
     }
 
+    /// What a server answers to `sql` about rows, which are `{given}` there: a set with the columns `c1`, `c2` … of these
+    /// types, and `number` from 1.
+    pub fn query_set<T>(
+        &self,
+        sql: &str,
+        types: &[CopyType],
+        rows: &[Vec<Value<'_>>],
+        mut make: impl FnMut(&Row<'_>) -> Result<T, SqlError>,
+    ) -> Result<Vec<T>, SqlError> {
+        let Self::Postgres(transaction) = self else {
+            return Err(SqlError::Refused("the embedded engine is asked row by row".to_owned()));
+        };
+        let names: Vec<_> = (1..=types.len()).map(|number| format!("c{number}")).collect();
+        let all = unnest(types.iter().copied());
+        let given = format!("{all} WITH ORDINALITY AS given ({}, number)", names.join(", "));
+        let mut made = Vec::with_capacity(rows.len());
+        transaction.query_set(&sql.replace("{given}", &given), &Set::of(types.len(), rows), |row| {
+            made.push(make(&Row::Postgres(row))?);
+            Ok(())
+        })?;
+        Ok(made)
+    }
+
     fn insertion(&self, table: &str, columns: &Columns<'_>, tail: &str) -> String {
         let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let rows = match self.engine() {

@@ -1,0 +1,2 @@
+-- Nothing: an embedded table changes its rows where they are.
+SELECT 1;
