@@ -8,7 +8,6 @@
 //! Two that write the same nodes at once never wait for each other in a circle: nodes are locked in the order of their
 //! keys, and metadata is written by those alone that hold its node.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -30,11 +29,12 @@ const PREPARE: &str = "CREATE TEMP TABLE IF NOT EXISTS nodes_in (i uuid NOT NULL
      CREATE TEMP TABLE IF NOT EXISTS metadata_in (i uuid NOT NULL, k text COLLATE \"C\" NOT NULL, v text NOT NULL) \
      ON COMMIT DELETE ROWS";
 
-/// Nodes that are there, with their metadata: a row for each pair of it. (`OFFSET` keeps the planner from making a join.)
-const FIND: &str = "SELECT given.number, CAST(o.id AS text), o.type, o.updated_at, m.metadata_key, m.metadata_value \
+/// Nodes that are there, with the keys and the values of their metadata.
+const FIND: &str = "SELECT given.number, o.id, o.type, o.updated_at, m.keys, m.values \
      FROM {given} CROSS JOIN LATERAL (SELECT id, type, updated_at FROM nodes \
-     WHERE group_id = c1 AND domain_id = c2 AND reference_id = c3 LIMIT 1) o LEFT JOIN LATERAL \
-     (SELECT metadata_key, metadata_value FROM node_metadata WHERE node_id = o.id OFFSET 0) m ON TRUE";
+     WHERE group_id = c1 AND domain_id = c2 AND reference_id = c3 LIMIT 1) o CROSS JOIN LATERAL \
+     (SELECT array_agg(metadata_key) AS keys, array_agg(metadata_value) AS values \
+     FROM node_metadata WHERE node_id = o.id) m";
 
 /// Makes and changes nodes; how many it made, and how many in all. One that is not as it was read is left: it has been
 /// made meanwhile, or it has been changed, and each change gives it a later time. (A node that is there brings along when
@@ -125,27 +125,19 @@ fn find<'r>(
     rows: &'r [NodeRow],
     keys: &[Vec<Value<'_>>],
 ) -> Result<BTreeMap<u32, Stored<'r>>, SqlError> {
-    let mut all: BTreeMap<u32, Stored<'r>> = BTreeMap::new();
-    session.query_set(FIND, &[CopyType::Uuid, CopyType::Text, CopyType::Text], keys, |found| {
+    let found = session.query_set(FIND, &[CopyType::Uuid, CopyType::Text, CopyType::Text], keys, |found| {
         let number: u32 = found.get(0)?;
-        let stored = match all.entry(number) {
-            Entry::Occupied(stored) => stored.into_mut(),
-            Entry::Vacant(place) => {
-                let (id, kind, changed) = (found.get(1)?, found.get(2)?, found.get(3)?);
-                place.insert(Stored { id, kind, changed, same: BTreeSet::new() })
-            }
-        };
         let row = number.checked_sub(1).and_then(|at| rows.get(at as usize));
-        if let Some(row) = row
-            && let Some(key) = found.text_or_null(4)?
-            && let Some((key, value)) = row.metadata.get_key_value(key)
-            && value == found.text(5)?
-        {
-            stored.same.insert(key);
-        }
-        Ok(())
+        let row = row.ok_or_else(|| SqlError::Unreadable(format!("there is no row {number}")))?;
+        let stored = found.texts(4)?.into_iter().zip(found.texts(5)?);
+        let same = stored.filter_map(|(key, value)| {
+            let (key, new) = row.metadata.get_key_value(key)?;
+            (new == value).then_some(key.as_str())
+        });
+        let same = same.collect();
+        Ok((number, Stored { id: found.get(1)?, kind: found.get(2)?, changed: found.get(3)?, same }))
     })?;
-    Ok(all)
+    Ok(found.into_iter().collect())
 }
 
 /// Writes what differs, of which so many nodes are missing.

@@ -113,6 +113,11 @@ impl<'r> Answer<'r> {
         std::str::from_utf8(bytes).map(Some).map_err(|_| raw.misfit("UTF-8"))
     }
 
+    pub(in crate::store) fn texts(&self, index: usize) -> Result<Vec<&'r str>, SqlError> {
+        let texts: Option<Vec<&str>> = self.row.try_get(index).map_err(Failure::from)?;
+        Ok(texts.unwrap_or_default())
+    }
+
     pub(in crate::store) fn cell(&self, index: usize) -> Result<Cell, SqlError> {
         let Some(raw) = self.raw(index)? else { return Ok(Cell::Null) };
         Ok(match raw.ty {

@@ -25,6 +25,14 @@ impl Row<'_> {
         self.text_or_null(index)?.ok_or_else(|| SqlError::Unreadable(format!("column {index} is NULL")))
     }
 
+    /// A server's list of texts (`text[]`), borrowed; none for NULL.
+    pub fn texts(&self, index: usize) -> Result<Vec<&str>, SqlError> {
+        match self {
+            Self::Sqlite(_) => Err(SqlError::Unreadable(format!("column {index} is no list"))),
+            Self::Postgres(row) => row.texts(index),
+        }
+    }
+
     /// Text or NULL, borrowed.
     pub fn text_or_null(&self, index: usize) -> Result<Option<&str>, SqlError> {
         match self {
