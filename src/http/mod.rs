@@ -4,6 +4,7 @@
 //! retries and redirects included, therefore pays its permit and its tokens.
 
 mod attempts;
+mod body;
 mod breaker;
 mod call;
 mod circuit;

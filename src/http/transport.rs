@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use super::body::{Body, TooLarge};
 use super::call::{Call, Failure};
 use super::stats::Counters;
 use super::{HttpError, Profile, Response, Verdict};
@@ -132,38 +133,20 @@ impl Transport {
         Ok(Arrived::Answer(Response { status, headers, body }))
     }
 
-    /// The body, up to the cap; never holds more than the cap and one chunk.
+    /// The body, up to the cap.
     async fn body(&self, call: &Call, response: &mut reqwest::Response) -> Result<Bytes, Failure> {
         let limit = self.profile.max_body;
-        let too_large = || {
+        let too_large = |TooLarge| {
             let endpoint = call.ready.endpoint;
             Failure::Final(HttpError::TooLarge { service: self.profile.name, endpoint, limit })
         };
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(too_large());
-        }
-        let mut first = Bytes::new();
-        let mut whole = BytesMut::new();
+        let mut body = Body::new(limit, response.content_length()).map_err(too_large)?;
         loop {
             let chunk = response.chunk().await.map_err(|e| Failure::Retry(format!("body cut off: {}", explain(e))))?;
             let Some(chunk) = chunk else { break };
-            let length = first.len() + whole.len() + chunk.len();
-            if u64::try_from(length).is_ok_and(|length| length > limit) {
-                return Err(too_large());
-            }
-            if whole.is_empty() && first.is_empty() {
-                first = chunk;
-                continue;
-            }
-            if whole.is_empty() {
-                let expected = response.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-                whole.reserve(expected.max(length));
-                whole.extend_from_slice(&std::mem::take(&mut first));
-            }
-            whole.extend_from_slice(&chunk);
+            body.push(chunk).map_err(too_large)?;
         }
-        // The usual small answer is one chunk and is not copied.
-        Ok(if whole.is_empty() { first } else { whole.freeze() })
+        Ok(body.whole())
     }
 
     /// Where a redirect leads: on within the same origin, or nowhere.
