@@ -1,8 +1,8 @@
 //! Puts an answer's body together within its cap.
 //!
-//! A body without a length (packed, or chunked) used to grow by doubling, which holds the old and the new space at
-//! once: three times the cap for a body just below it. Blocks that stay where they are hold what has arrived, and the
-//! one copy at the end is made only of a body that is taken.
+//! A body without a length (packed, or chunked) in one buffer that grows by doubling holds the old and the new space at
+//! once: up to three times the cap. Blocks that stay where they are hold what has arrived, and the one copy at the end is
+//! made only of a body that is taken.
 
 use bytes::Bytes;
 
